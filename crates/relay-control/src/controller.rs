@@ -1,0 +1,312 @@
+//! The controller: one pure step that joins the laws.
+//!
+//! ```text
+//!            ┌─ ladder ────▶ level ─▶ floor, shed, shutdown
+//!  memory ───┼─ slope ──┐
+//!            ├─ aimd ───┼──▶ governor ──▶ scale
+//!            └─ ledger ─┤──▶ ledger_bytes, cost_factor
+//!  delivered, backlog ──┴─ drain matching ─▶ rate
+//! ```
+//!
+//! **How they combine.**
+//!
+//! | law | rate | scale |
+//! |---|---|---|
+//! | `drain` | drain × gain while there is a backlog and the drain is known, else unbounded | 1; the governor's while the drain is unknown, or from the error level's pressure on |
+//! | `aimd` | nominal, once the governor is not at rest | the governor's |
+//! | `none` | unbounded | 1 |
+//!
+//! - *Nominal* is configured, or else the last drain that was measured under load. Where neither is
+//!   known there is no rate to scale, and ledger and ladder are what bounds admission.
+//! - While the drain is not yet known but memory will reach the setpoint within the look-ahead, the
+//!   provisional drain of the first intervals is used: a burst may come faster than knowledge.
+//! - Above the setpoint with next to nothing queued, memory is held by something else (an allocator
+//!   keeping pages, a neighbour): admitting less than the drain would free nothing, so exactly the
+//!   drain is admitted. From the error level on this leniency ends.
+//! - A silent sensor shows what it showed last until the timeout. After it: scale × 0.5, ledger ×
+//!   0.5, the lowest class refused, the rate at most the drain.
+//! - Ordinary overload rests at the setpoint and so at level normal. Above it the floors refuse
+//!   classes: low from error, normal from critical, high from emergency.
+
+use std::time::Duration;
+
+use crate::{
+    aimd::Aimd,
+    config::ControlConfig,
+    cost::{Ledger, meaningful_bytes},
+    decision::{Decision, Input, Law, Reason},
+    drain_match::{DrainMatch, Situation},
+    drain_meter::DrainMeter,
+    error::InvalidConfig,
+    ladder::Ladder,
+    level::Level,
+    memory::{Memory, Reading},
+    slope::Slope,
+};
+
+/// What is left of scale and ledger while the sensor is not to be trusted.
+const STALE_SHARE: f64 = 0.5;
+
+/// All laws and their state. Stepping it neither allocates nor blocks.
+///
+/// Time is an argument: a `Duration` since any fixed epoch, never going backwards (a step back is
+/// taken for no time at all). Steps may be as uneven as the pulse is.
+///
+/// ```
+/// use relay_control::{ControlConfig, Controller, Input, Level, Memory, Reading};
+/// use std::time::Duration;
+///
+/// let mut controller = Controller::try_new(ControlConfig::default())?;
+/// let input = Input {
+///     memory: Reading::Known(Memory {
+///         unreclaimable_bytes: 86 << 20,
+///         limit_bytes: 100 << 20,
+///         soft_limit_bytes: None,
+///     }),
+///     ledger_used_bytes: 40 << 20,
+///     delivered_bytes: 0,
+///     backlog: true,
+/// };
+/// let decision = controller.step(&input, Duration::from_millis(50));
+/// assert_eq!(decision.level, Level::Error);
+/// assert_eq!(decision.floor, 1, "low priority is refused");
+/// # Ok::<(), relay_control::InvalidConfig>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Controller {
+    config: ControlConfig,
+    ladder: Ladder,
+    aimd: Aimd,
+    drain_match: DrainMatch,
+    drain_meter: DrainMeter,
+    ledger: Ledger,
+    slope: Slope,
+    memory: Reading<Memory>,
+    answered_at: Option<Duration>,
+    emergency_since: Option<Duration>,
+    shed: bool,
+}
+
+/// What the gate is told, and why.
+struct Admission {
+    rate_bytes_per_second: Option<f64>,
+    scale: f64,
+    reason: Reason,
+}
+
+// === impl Controller ===
+
+impl Controller {
+    /// A controller at rest.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] for the first field that its law or its neighbours refuse: besides each
+    /// law's own rules, `drain.setpoint < aimd.enter`, `drain.setpoint + drain.band <
+    /// ladder.error`, a nominal rate of 0, and a sensor timeout of zero.
+    pub fn try_new(config: ControlConfig) -> Result<Self, InvalidConfig> {
+        let controller = Self {
+            ladder: Ladder::try_new(config.ladder.clone())?,
+            aimd: Aimd::try_new(config.aimd.clone())?,
+            drain_match: DrainMatch::try_new(config.drain.clone())?,
+            drain_meter: DrainMeter::new(config.drain.time_constant, config.drain.expiry),
+            ledger: Ledger::try_new(config.ledger.clone())?,
+            slope: Slope::new(),
+            memory: Reading::Unknown,
+            answered_at: None,
+            emergency_since: None,
+            shed: false,
+            config,
+        };
+        controller.config.check_neighbours()?;
+        Ok(controller)
+    }
+
+    /// Takes one sample at `now` and says where every knob should stand.
+    pub fn step(&mut self, input: &Input, now: Duration) -> Decision {
+        let previous_level = self.ladder.level();
+        self.drain_meter
+            .update(input.delivered_bytes, input.backlog, now);
+        self.observe(input, now);
+        let sensor_stale = self.is_stale(now);
+        let level = self.ladder.level();
+        self.shed = level >= Level::Critical || (self.shed && level >= Level::Error);
+        let admission = self.admission(input, sensor_stale, now);
+        let distrust = if sensor_stale { STALE_SHARE } else { 1.0 };
+        Decision {
+            level,
+            previous_level,
+            pressure: match input.memory {
+                Reading::Known(memory) => Some(memory.pressure()),
+                Reading::Unknown | Reading::NoLimit => None,
+            },
+            rate_bytes_per_second: admission.rate_bytes_per_second,
+            drain_bytes_per_second: self.drain_meter.known(),
+            scale: admission.scale * distrust,
+            governor: self.aimd.governor(),
+            ledger_bytes: (self.ledger.bytes() as f64 * distrust) as u64,
+            cost_factor: self.ledger.cost_factor(),
+            floor: floor(level).max(u8::from(sensor_stale)),
+            shed: self.shed,
+            shutdown: self.is_sustained_emergency(now),
+            reason: admission.reason,
+            sensor_stale,
+        }
+    }
+
+    fn observe(&mut self, input: &Input, now: Duration) {
+        let answered_at = self.answered_at.get_or_insert(now);
+        match input.memory {
+            Reading::Unknown => {
+                self.slope.reset();
+                return;
+            }
+            Reading::NoLimit => {
+                self.slope.reset();
+                self.ladder.release();
+                self.ledger.release();
+                self.aimd.step(0.0, now);
+                self.emergency_since = None;
+            }
+            Reading::Known(memory) => {
+                let pressure = memory.pressure();
+                self.slope.update(pressure, now);
+                self.ladder.step(&memory);
+                self.ledger.step(&memory, input.ledger_used_bytes, now);
+                self.aimd.step(pressure, now);
+                let emergency = self.ladder.is_emergency(&memory);
+                self.emergency_since = emergency.then(|| self.emergency_since.unwrap_or(now));
+            }
+        }
+        *answered_at = now;
+        self.memory = input.memory;
+    }
+
+    fn is_stale(&self, now: Duration) -> bool {
+        self.answered_at
+            .is_some_and(|at| now.saturating_sub(at) > self.config.sensor_timeout)
+    }
+
+    fn is_sustained_emergency(&self, now: Duration) -> bool {
+        self.emergency_since
+            .is_some_and(|since| now.saturating_sub(since) >= self.config.emergency_sustain)
+    }
+
+    fn admission(&self, input: &Input, sensor_stale: bool, now: Duration) -> Admission {
+        match (self.config.law, self.memory) {
+            (Law::None, _) => Admission::unscaled(None, Reason::NoLaw),
+            (_, Reading::NoLimit) if !sensor_stale => Admission::unscaled(None, Reason::NoLimit),
+            (Law::Aimd, _) if sensor_stale => Admission {
+                reason: Reason::SensorStale,
+                ..self.governed()
+            },
+            (Law::Aimd, _) => self.governed(),
+            (Law::Drain, _) if sensor_stale => {
+                Admission::unscaled(self.drain_in_force(now), Reason::SensorStale)
+            }
+            (Law::Drain, Reading::Known(memory)) => self.drained(input, &memory, now),
+            (Law::Drain, _) => Admission::unscaled(self.drain_in_force(now), Reason::DrainUnknown),
+        }
+    }
+
+    fn governed(&self) -> Admission {
+        let scale = self.aimd.governor().scale;
+        if scale < 1.0 {
+            Admission {
+                rate_bytes_per_second: self.nominal(),
+                scale,
+                reason: Reason::Governor,
+            }
+        } else {
+            Admission::unscaled(self.configured_nominal(), Reason::GovernorAtRest)
+        }
+    }
+
+    fn drained(&self, input: &Input, memory: &Memory, now: Duration) -> Admission {
+        let pressure = memory.pressure();
+        let rise = self.slope.rise_per_second();
+        let near_setpoint = self.drain_match.reaches_setpoint(pressure, rise);
+        let provisional = || self.drain_meter.provisional().filter(|_| near_setpoint);
+        let drain = self.drain_meter.known().or_else(provisional);
+        let admission = match drain {
+            None => Admission::unscaled(None, Reason::DrainUnknown),
+            Some(_) if !self.drain_meter.in_force(now) => {
+                Admission::unscaled(None, Reason::NoBacklog)
+            }
+            Some(drain) => self.matched(drain, input, memory),
+        };
+        let overrun = pressure >= self.config.ladder.error;
+        let scale = self.aimd.governor().scale;
+        if scale == 1.0 || (drain.is_some() && !overrun) {
+            return admission;
+        }
+        let rate = admission.rate_bytes_per_second.or_else(|| self.nominal());
+        Admission {
+            rate_bytes_per_second: rate,
+            scale,
+            reason: Reason::Governor,
+        }
+    }
+
+    fn matched(&self, drain: f64, input: &Input, memory: &Memory) -> Admission {
+        let situation = Situation {
+            drain_bytes_per_second: drain,
+            pressure: memory.pressure(),
+            rise_per_second: self.slope.rise_per_second(),
+            limit_bytes: memory.steering_limit_bytes(),
+            cost_factor: self.ledger.cost_factor(),
+            ledger_used_bytes: input.ledger_used_bytes,
+            ledger_bytes: self.ledger.bytes(),
+        };
+        let rate = self.drain_match.rate_bytes_per_second(&situation);
+        if rate >= drain {
+            return Admission::unscaled(Some(rate), Reason::BelowSetpoint);
+        }
+        let small = input.ledger_used_bytes < meaningful_bytes(situation.limit_bytes);
+        if small && situation.pressure < self.config.ladder.error {
+            Admission::unscaled(Some(drain), Reason::QueueSmall)
+        } else {
+            Admission::unscaled(Some(rate), Reason::AboveSetpoint)
+        }
+    }
+
+    fn drain_in_force(&self, now: Duration) -> Option<f64> {
+        self.drain_meter
+            .known()
+            .filter(|_| self.drain_meter.in_force(now))
+    }
+
+    fn nominal(&self) -> Option<f64> {
+        self.configured_nominal()
+            .or_else(|| self.drain_meter.last_known())
+    }
+
+    fn configured_nominal(&self) -> Option<f64> {
+        self.config.nominal_bytes_per_second.map(|rate| rate as f64)
+    }
+}
+
+// === impl Admission ===
+
+impl Admission {
+    const fn unscaled(rate_bytes_per_second: Option<f64>, reason: Reason) -> Self {
+        Self {
+            rate_bytes_per_second,
+            scale: 1.0,
+            reason,
+        }
+    }
+}
+
+/// The lowest priority class that a level admits.
+fn floor(level: Level) -> u8 {
+    match level {
+        Level::Normal | Level::Warning => 0,
+        Level::Error => 1,
+        Level::Critical => 2,
+        Level::Emergency => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests;

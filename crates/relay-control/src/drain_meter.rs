@@ -1,0 +1,233 @@
+//! How fast what is queued goes out, measured only while something is queued.
+//!
+//! **Problem.** The rate at which events leave is the capacity of whoever consumes them only while
+//! they have something to consume. Measured over idle time it is merely the offered load, and a
+//! limit taken from it would hold the load where it happens to be.
+//!
+//! **Law.** Over intervals with a backlog `i`, of length Δtᵢ and with bᵢ bytes delivered, both
+//! weighted by how long ago they were:
+//!
+//! ```text
+//! drain = Σ wᵢ·bᵢ/Δtᵢ ÷ Σ wᵢ,    wᵢ = (1 − exp(−Δtᵢ/τ)) · Π later (1 − wⱼ)
+//! ```
+//!
+//! Dividing by the sum of the weights makes it the plain mean at first and an exponentially
+//! weighted one later (the bias correction of Kingma and Ba, *Adam*, 2015, §3), so that the
+//! estimate is of use from the first interval on.
+//!
+//! - **Known** after [`KNOWN_AFTER`] of backlog. Until then it is provisional.
+//! - **In force** while there is a backlog and for [`RELEASE_AFTER`] after it.
+//! - **Forgotten** after `expiry` without a backlog: a burst after an idle stretch meets an unknown
+//!   drain, not the low one of some slow minute in the past. A burst before that starts from the
+//!   old estimate and replaces it within a time constant.
+
+use std::time::Duration;
+
+use crate::ewma::weight;
+
+/// Four ticks of 50 ms: at 64 KiB an event and 1 MiB/s, three deliveries.
+const KNOWN_AFTER: Duration = Duration::from_millis(200);
+
+/// Two ticks of 50 ms: one empty moment between two batches does not open the gate.
+const RELEASE_AFTER: Duration = Duration::from_millis(100);
+
+/// The estimate and what it is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct DrainMeter {
+    time_constant: Duration,
+    expiry: Duration,
+    last: Option<(u64, Duration)>,
+    weighted_rate: f64,
+    weights: f64,
+    observed: Duration,
+    last_backlog: Option<Duration>,
+    last_known: Option<f64>,
+}
+
+impl DrainMeter {
+    pub(crate) const fn new(time_constant: Duration, expiry: Duration) -> Self {
+        Self {
+            time_constant,
+            expiry,
+            last: None,
+            weighted_rate: 0.0,
+            weights: 0.0,
+            observed: Duration::ZERO,
+            last_backlog: None,
+            last_known: None,
+        }
+    }
+
+    /// Takes the total delivered so far and whether something was queued ever since the last step.
+    pub(crate) fn update(&mut self, delivered_bytes: u64, backlog: bool, now: Duration) {
+        let Some((before_bytes, at)) = self.last else {
+            self.last = Some((delivered_bytes, now));
+            return;
+        };
+        let elapsed = now.saturating_sub(at);
+        if elapsed.is_zero() {
+            return;
+        }
+        self.last = Some((delivered_bytes, now));
+        if backlog {
+            self.last_backlog = Some(now);
+            // A total that went down was started anew: this interval says nothing.
+            if let Some(bytes) = delivered_bytes.checked_sub(before_bytes) {
+                self.add(bytes, elapsed);
+            }
+        } else if self
+            .since_backlog(now)
+            .is_none_or(|idle| idle >= self.expiry)
+        {
+            self.forget();
+        }
+    }
+
+    /// Bytes a second, once known and until it expires.
+    pub(crate) fn known(&self) -> Option<f64> {
+        (self.observed >= KNOWN_AFTER)
+            .then(|| self.provisional())
+            .flatten()
+    }
+
+    /// Bytes a second, from whatever has been seen.
+    pub(crate) fn provisional(&self) -> Option<f64> {
+        (self.weights > 0.0).then(|| self.weighted_rate / self.weights)
+    }
+
+    /// The last known estimate, kept when it expires.
+    pub(crate) fn last_known(&self) -> Option<f64> {
+        self.last_known
+    }
+
+    /// Is there a backlog, or was there a moment ago?
+    pub(crate) fn in_force(&self, now: Duration) -> bool {
+        self.since_backlog(now)
+            .is_some_and(|idle| idle < RELEASE_AFTER)
+    }
+
+    fn add(&mut self, bytes: u64, elapsed: Duration) {
+        let weight = weight(elapsed, self.time_constant);
+        let rate = bytes as f64 / elapsed.as_secs_f64();
+        self.weighted_rate += weight * (rate - self.weighted_rate);
+        self.weights += weight * (1.0 - self.weights);
+        self.observed = self.observed.saturating_add(elapsed);
+        self.last_known = self.known().or(self.last_known);
+    }
+
+    fn forget(&mut self) {
+        self.weighted_rate = 0.0;
+        self.weights = 0.0;
+        self.observed = Duration::ZERO;
+    }
+
+    fn since_backlog(&self, now: Duration) -> Option<Duration> {
+        self.last_backlog.map(|at| now.saturating_sub(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(50);
+    const MIB: u64 = 1 << 20;
+
+    struct Run {
+        meter: DrainMeter,
+        tick: u32,
+        delivered_bytes: u64,
+    }
+
+    impl Run {
+        fn new() -> Self {
+            let mut meter = DrainMeter::new(Duration::from_secs(1), Duration::from_secs(10));
+            meter.update(0, false, Duration::ZERO);
+            Self {
+                meter,
+                tick: 0,
+                delivered_bytes: 0,
+            }
+        }
+
+        fn ticks(&mut self, ticks: u32, bytes_per_tick: u64, backlog: bool) {
+            for _ in 0..ticks {
+                self.tick += 1;
+                self.delivered_bytes += bytes_per_tick;
+                self.meter
+                    .update(self.delivered_bytes, backlog, TICK * self.tick);
+            }
+        }
+
+        fn in_force(&self) -> bool {
+            self.meter.in_force(TICK * self.tick)
+        }
+    }
+
+    #[test]
+    fn the_rate_is_right_from_the_first_interval_and_known_after_four() {
+        let mut run = Run::new();
+        run.ticks(3, MIB / 20, true);
+        assert_eq!(run.meter.known(), None);
+        let provisional = run.meter.provisional().unwrap();
+        assert!((provisional / MIB as f64 - 1.0).abs() < 1e-3);
+        run.ticks(1, MIB / 20, true);
+        assert_eq!(run.meter.known(), run.meter.provisional());
+    }
+
+    #[test]
+    fn what_is_delivered_without_a_backlog_does_not_count() {
+        let mut run = Run::new();
+        run.ticks(40, MIB, true);
+        let saturated = run.meter.known();
+        run.ticks(40, MIB / 100, false);
+        assert_eq!(run.meter.known(), saturated);
+        assert!(!run.in_force());
+    }
+
+    #[test]
+    fn one_empty_interval_keeps_the_limit_in_force_and_two_release_it() {
+        let mut run = Run::new();
+        assert!(!run.in_force());
+        run.ticks(10, MIB, true);
+        run.ticks(1, MIB, false);
+        assert!(run.in_force());
+        run.ticks(1, MIB, false);
+        assert!(!run.in_force());
+    }
+
+    #[test]
+    fn an_estimate_expires_without_backlog_but_the_last_one_is_remembered() {
+        let mut run = Run::new();
+        run.ticks(40, MIB, true);
+        run.ticks(199, 0, false);
+        assert!(run.meter.known().is_some());
+        run.ticks(1, 0, false);
+        assert_eq!(run.meter.known(), None);
+        assert_eq!(run.meter.provisional(), None);
+        assert!((run.meter.last_known().unwrap() / MIB as f64 - 20.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_total_that_starts_anew_is_no_delivery() {
+        let mut run = Run::new();
+        run.ticks(10, MIB, true);
+        let before = run.meter.known();
+        run.delivered_bytes = 0;
+        run.ticks(1, 0, true);
+        assert_eq!(run.meter.known(), before);
+    }
+
+    #[test]
+    fn lumps_of_64_kib_at_one_mib_a_second_are_levelled_out() {
+        let mut run = Run::new();
+        for tick in 0..200_u64 {
+            let events = (tick + 1) * 16 / 20 - tick * 16 / 20;
+            run.ticks(1, events * 64 * 1024, true);
+            if tick > 20 {
+                let rate = run.meter.known().unwrap() / MIB as f64;
+                assert!((rate - 1.0).abs() < 0.10, "{rate} at tick {tick}");
+            }
+        }
+    }
+}

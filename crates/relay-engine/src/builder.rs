@@ -1,0 +1,184 @@
+//! One `with_…` for each part of an engine, each part with a working default.
+
+use crate::adapter::Adapter;
+use crate::emitter::{Emitter, EmitterOptions};
+use crate::engine::Engine;
+use crate::error::BuildError;
+use crate::handler::LogHandler;
+use crate::pulse::Mode;
+use relay_control::ControlConfig;
+use relay_event::{ErrorBus, ErrorHandler};
+use relay_sense::Root;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The parts of an engine before it starts. Made by [`Engine::builder`].
+#[must_use = "nothing runs until start"]
+pub struct EngineBuilder {
+    pub(crate) root: Root,
+    pub(crate) memory_limit_bytes: Option<u64>,
+    pub(crate) soft_limit_bytes: Option<u64>,
+    pub(crate) control: ControlConfig,
+    pub(crate) mode: Mode,
+    pub(crate) interval: Duration,
+    pub(crate) max_queue_delay: Option<Duration>,
+    pub(crate) drain: Duration,
+    pub(crate) errors: ErrorBus,
+    pub(crate) handlers: Vec<Box<dyn ErrorHandler>>,
+    pub(crate) shutdown_on_fatal: bool,
+    pub(crate) adapters: Vec<(Arc<str>, Box<dyn Adapter>)>,
+    pub(crate) emitters: Vec<(Arc<str>, Box<dyn Emitter>, EmitterOptions)>,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            root: Root::system(),
+            memory_limit_bytes: None,
+            soft_limit_bytes: None,
+            control: ControlConfig::default(),
+            mode: Mode::Enforce,
+            interval: Duration::from_millis(50),
+            max_queue_delay: Some(Duration::from_secs(5)),
+            drain: Duration::from_secs(10),
+            errors: ErrorBus::with(32, Some(Duration::from_secs(1))),
+            handlers: vec![Box::new(LogHandler)],
+            shutdown_on_fatal: false,
+            adapters: Vec::new(),
+            emitters: Vec::new(),
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// Where `/proc` and `/sys` are; the system's own by default.
+    pub fn with_root(mut self, root: Root) -> Self {
+        self.root = root;
+        self
+    }
+
+    /// A limit in bytes beside those that are detected: the smallest one counts.
+    pub fn with_memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit_bytes = Some(bytes);
+        self
+    }
+
+    /// A softer limit below it: the levels up to critical are measured against the smaller one.
+    pub fn with_soft_limit(mut self, bytes: u64) -> Self {
+        self.soft_limit_bytes = Some(bytes);
+        self
+    }
+
+    /// The laws and their numbers.
+    pub fn with_control(mut self, control: ControlConfig) -> Self {
+        self.control = control;
+        self
+    }
+
+    /// Whether decisions are carried out.
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Opt out of graceful degradation: with `false` decisions are made and recorded, but nothing is turned.
+    pub fn with_graceful_degradation(self, on: bool) -> Self {
+        self.with_mode(if on { Mode::Enforce } else { Mode::Observe })
+    }
+
+    /// How often to sample and decide; 50 ms by default, clamped to 1 ms … 10 s.
+    pub fn with_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(10));
+        self
+    }
+
+    /// The longest that an accepted event may wait in queues, at the measured drain; 5 s by default.
+    pub fn with_max_queue_delay(mut self, delay: Option<Duration>) -> Self {
+        self.max_queue_delay = delay;
+        self
+    }
+
+    /// How long adapters may finish what is under way when the engine shuts down; 10 s by default.
+    pub fn with_drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// The error bus; by default one of 32 events a subscriber that folds repeats within a second.
+    pub fn with_errors(mut self, errors: ErrorBus) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Without reports: the error bus takes everything and tells nobody.
+    pub fn without_errors(self) -> Self {
+        self.with_errors(ErrorBus::disabled())
+    }
+
+    /// Without the log lines that are written for each error event by default.
+    pub fn without_error_log(mut self) -> Self {
+        self.handlers.clear();
+        self
+    }
+
+    /// Also hands each error event to `handler`, on a thread of its own.
+    pub fn with_error_handler(mut self, handler: impl ErrorHandler) -> Self {
+        self.handlers.push(Box::new(handler));
+        self
+    }
+
+    /// Asks for a shutdown at the first critical error event that cannot pass by itself; see
+    /// [`Engine::shutdown_requested`].
+    pub fn with_shutdown_on_fatal(mut self, on: bool) -> Self {
+        self.shutdown_on_fatal = on;
+        self
+    }
+
+    /// Brings events in.
+    pub fn with_adapter(mut self, id: impl Into<Arc<str>>, adapter: impl Adapter) -> Self {
+        self.adapters.push((id.into(), Box::new(adapter)));
+        self
+    }
+
+    /// Takes events out.
+    pub fn with_emitter(
+        mut self,
+        id: impl Into<Arc<str>>,
+        emitter: impl Emitter,
+        options: EmitterOptions,
+    ) -> Self {
+        self.emitters.push((id.into(), Box::new(emitter), options));
+        self
+    }
+
+    /// Starts it, on the tokio runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// When a configured value is out of range, or a part cannot start; then nothing keeps running.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn start(self) -> Result<Engine, BuildError> {
+        Engine::start(self).await
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("mode", &self.mode)
+            .field("interval", &self.interval)
+            .field(
+                "adapters",
+                &self.adapters.iter().map(|(id, _)| id).collect::<Vec<_>>(),
+            )
+            .field(
+                "emitters",
+                &self.emitters.iter().map(|(id, ..)| id).collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}

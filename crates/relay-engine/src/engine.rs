@@ -1,0 +1,192 @@
+//! The engine while it runs, and its end: parts are shut down in order.
+
+use crate::builder::EngineBuilder;
+use crate::parts::Parts;
+use crate::state::EngineState;
+use crate::stop::Stopper;
+use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, Signal};
+use relay_forensics::Ring;
+use relay_sense::Detection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// What emitters get for closing when the time to drain is over.
+const EMITTER_GRACE: Duration = Duration::from_secs(1);
+
+/// A running engine. Dropping it without [`shutdown`](Self::shutdown) stops everything without draining.
+///
+/// See the [crate page](crate) for an example.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) stop_adapters: Stopper,
+    pub(crate) give_up: Stopper,
+    pub(crate) adapters: JoinSet<()>,
+    pub(crate) emitters: JoinSet<()>,
+    pub(crate) pulse: Option<JoinHandle<()>>,
+    pub(crate) handlers: Vec<JoinHandle<()>>,
+    pub(crate) wanted: Arc<Wanted>,
+}
+
+/// A shutdown that the engine itself asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    emergency: AtomicBool,
+    notify: tokio::sync::Notify,
+}
+
+impl Wanted {
+    pub(crate) fn ask(&self, emergency: bool) {
+        self.emergency.fetch_or(emergency, Relaxed);
+        self.notify.notify_one();
+    }
+}
+
+/// Why an engine asks to be shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShutdownRequest {
+    /// Memory stays in emergency: to exit now, with what is queued delivered, is better than to be killed.
+    Emergency,
+    /// A critical error that cannot pass by itself was reported.
+    Fatal,
+}
+
+/// Looks at a running engine from elsewhere; also after it was shut down.
+#[derive(Debug, Clone)]
+pub struct Observer(Arc<Parts>);
+
+// === impl Engine ===
+
+impl Engine {
+    /// An engine with a default for every part.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Looks at it from elsewhere.
+    pub fn observer(&self) -> Observer {
+        Observer(Arc::clone(&self.parts))
+    }
+
+    /// The bus of domain events: adapters publish, emitters consume.
+    pub fn external(&self) -> &Bus {
+        &self.parts.external
+    }
+
+    /// The bus of system and control events: small, and never sheddable.
+    pub fn internal(&self) -> &Bus {
+        &self.parts.internal
+    }
+
+    /// The error bus.
+    pub fn errors(&self) -> &ErrorBus {
+        &self.parts.errors
+    }
+
+    /// The gate: an engine without adapters is a guard around a service.
+    pub fn gate(&self) -> &Gate {
+        &self.parts.gate
+    }
+
+    /// The last ticks of the pulse.
+    pub fn recorder(&self) -> &Ring {
+        &self.parts.ring
+    }
+
+    /// Everything about it.
+    pub fn state(&self) -> EngineState {
+        self.parts.state()
+    }
+
+    /// Waits until the engine itself asks to be shut down; it never does so on its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelling loses nothing: a request that was made stays.
+    pub async fn shutdown_requested(&self) -> ShutdownRequest {
+        self.wanted.notify.notified().await;
+        self.wanted.notify.notify_one();
+        if self.wanted.emergency.load(Relaxed) {
+            ShutdownRequest::Emergency
+        } else {
+            ShutdownRequest::Fatal
+        }
+    }
+
+    /// Shuts down in order: the gate closes, adapters finish, the bus closes, emitters drain, and what is not
+    /// delivered when `deadline` is over is counted as abandoned. Returns the final state.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a shutdown that is cancelled leaves an engine that accepts nothing.
+    pub async fn shutdown(mut self, deadline: Duration) -> EngineState {
+        let end = tokio::time::Instant::now() + deadline;
+        let parts = Arc::clone(&self.parts);
+        let event = ErrorEvent::new(Code::Shutdown, Severity::Info, Component::Engine);
+        parts.errors.publish(
+            event
+                .signal(Signal::Degraded)
+                .with("deadline_seconds", deadline.as_secs_f64()),
+        );
+        parts.gate.close();
+        self.stop_adapters.stop();
+        let _ = tokio::time::timeout_at(end, join_all(&mut self.adapters)).await;
+        self.adapters.abort_all();
+        parts.external.close();
+        if tokio::time::timeout_at(end, join_all(&mut self.emitters))
+            .await
+            .is_err()
+        {
+            self.give_up.stop();
+            let _ = tokio::time::timeout(EMITTER_GRACE, join_all(&mut self.emitters)).await;
+            self.emitters.shutdown().await;
+        }
+        parts.internal.close();
+        self.end_threads();
+        parts.state()
+    }
+
+    fn end_threads(&mut self) {
+        self.parts.view.stop();
+        if let Some(pulse) = self.pulse.take() {
+            pulse.thread().unpark();
+            let _ = pulse.join();
+        }
+        self.parts.errors.close();
+        for handler in self.handlers.drain(..) {
+            let _ = handler.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end_threads();
+    }
+}
+
+// === impl Observer ===
+
+impl Observer {
+    /// Everything about the engine now.
+    pub fn state(&self) -> EngineState {
+        self.0.state()
+    }
+
+    /// What was detected at the start.
+    pub fn detection(&self) -> &Detection {
+        &self.0.detection
+    }
+
+    /// The error bus.
+    pub fn errors(&self) -> &ErrorBus {
+        &self.0.errors
+    }
+}
+
+async fn join_all(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
+}

@@ -1,0 +1,388 @@
+//! The way in, and its account: `received = accepted + refused by reason`.
+
+use relay_event::{
+    Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Event, Gate, Permit, Priority, Reason,
+    Severity,
+};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The part of the ledger that bodies still arriving may hold, in percent: a slow sender must not be able to fill it.
+pub(crate) const ARRIVING_PERCENT: u8 = 25;
+
+/// What an adapter uses to bring events in. Cloning gives another handle to the same account.
+#[derive(Debug, Clone)]
+pub struct Ingest(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    component: Component,
+    gate: Gate,
+    arriving: ByteBudget,
+    bus: Bus,
+    errors: ErrorBus,
+    received: AtomicU64,
+    accepted: AtomicU64,
+    refused: [AtomicU64; RefusalReason::ALL.len()],
+}
+
+/// Why an event was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// The gate said no.
+    Gate(Reason),
+    /// A reliable subscription had no room.
+    QueueFull,
+    /// What came is not an event.
+    Invalid,
+    /// The body is longer than the adapter takes.
+    BodyTooLarge,
+    /// The body came too slowly.
+    Slow,
+    /// The sender went away.
+    Aborted,
+    /// The form is not one that the adapter takes.
+    Unsupported,
+    /// The bus is closed.
+    Closed,
+}
+
+impl RefusalReason {
+    /// Every reason, in a fixed order: the order of counters.
+    pub const ALL: [Self; 14] = [
+        Self::Gate(Reason::TooLarge),
+        Self::Gate(Reason::Rate),
+        Self::Gate(Reason::Priority),
+        Self::Gate(Reason::Ledger),
+        Self::Gate(Reason::QueueDelay),
+        Self::Gate(Reason::Level),
+        Self::Gate(Reason::Draining),
+        Self::QueueFull,
+        Self::Invalid,
+        Self::BodyTooLarge,
+        Self::Slow,
+        Self::Aborted,
+        Self::Unsupported,
+        Self::Closed,
+    ];
+
+    /// The stable name, as in metrics and in answers to senders.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gate(reason) => reason.as_str(),
+            Self::QueueFull => "queue_full",
+            Self::Invalid => "invalid",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Slow => "slow",
+            Self::Aborted => "aborted",
+            Self::Unsupported => "unsupported",
+            Self::Closed => "closed",
+        }
+    }
+
+    fn index(self) -> usize {
+        Self::ALL
+            .iter()
+            .position(|reason| *reason == self)
+            .unwrap_or(Self::ALL.len() - 1)
+    }
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: RefusalReason,
+    /// When it is worth trying again, where that can be said.
+    pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused ({})", self.reason)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// The account of one way in, all of one instant as far as concurrent arrivals allow; exact at any moment of quiet.
+#[derive(Debug, Clone, Default)]
+pub struct IngestStats {
+    /// Events that came.
+    pub received: u64,
+    /// Events that were published.
+    pub accepted: u64,
+    refused: [u64; RefusalReason::ALL.len()],
+}
+
+impl IngestStats {
+    /// Events refused for this reason.
+    pub fn refused(&self, reason: RefusalReason) -> u64 {
+        self.refused[reason.index()]
+    }
+
+    /// Every reason that occurred, with its count.
+    pub fn refusals(&self) -> impl Iterator<Item = (RefusalReason, u64)> {
+        RefusalReason::ALL
+            .into_iter()
+            .zip(self.refused)
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Events refused for any reason.
+    pub fn refused_total(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    /// Whether every event that came is accounted for; while events are arriving they are not yet.
+    pub fn is_closed(&self) -> bool {
+        self.received == self.accepted + self.refused_total()
+    }
+
+    /// Adds the account of another way in.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.accepted += other.accepted;
+        for (sum, more) in self.refused.iter_mut().zip(other.refused) {
+            *sum += more;
+        }
+    }
+}
+
+// === impl Ingest ===
+
+impl Ingest {
+    /// A way in named `id` through `gate` to `bus`. An engine makes one for each adapter.
+    pub fn new(id: impl Into<Arc<str>>, gate: Gate, bus: Bus, errors: ErrorBus) -> Self {
+        let arriving = gate.budget().share(ARRIVING_PERCENT);
+        Self::with_arriving(id, gate, arriving, bus, errors)
+    }
+
+    /// As [`new`](Self::new), sharing what may be arriving with others.
+    pub(crate) fn with_arriving(
+        id: impl Into<Arc<str>>,
+        gate: Gate,
+        arriving: ByteBudget,
+        bus: Bus,
+        errors: ErrorBus,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            component: Component::adapter(id),
+            gate,
+            arriving,
+            bus,
+            errors,
+            received: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+        }))
+    }
+
+    /// Something came: one event, until [`Arrival::expand`] says more. It must be settled; dropped without that it
+    /// counts as [`RefusalReason::Aborted`], so a cancelled request cannot fall out of the account.
+    pub fn arrive(&self) -> Arrival<'_> {
+        self.0.received.fetch_add(1, Relaxed);
+        Arrival {
+            inner: &self.0,
+            open: 1,
+            accepted: 0,
+        }
+    }
+
+    /// Asks the gate for `bytes`, to be read now: they count as arriving until [`Permit::arrived`].
+    ///
+    /// # Errors
+    ///
+    /// What the gate said.
+    pub fn admit(&self, bytes: u64, priority: Priority) -> Result<Permit, Refusal> {
+        self.0
+            .gate
+            .admit_within(&self.0.arriving, bytes, priority)
+            .map_err(|rejection| Refusal {
+                reason: RefusalReason::Gate(rejection.reason),
+                retry_after: Some(rejection.retry_after),
+            })
+    }
+
+    /// Publishes on the external bus, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When a reliable subscription has no room, or the bus is closed.
+    pub fn publish(&self, event: Event) -> Result<(), Refusal> {
+        match self.0.bus.try_publish(event) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let reason = if error.is_full() {
+                    RefusalReason::QueueFull
+                } else {
+                    RefusalReason::Closed
+                };
+                Err(Refusal {
+                    reason,
+                    retry_after: Some(Duration::from_secs(1)),
+                })
+            }
+        }
+    }
+
+    /// Reports that what came is not an event.
+    pub fn report_invalid(&self, detail: &str) {
+        let event = ErrorEvent::new(
+            Code::IngestInvalid,
+            Severity::Warning,
+            self.0.component.clone(),
+        );
+        self.0.errors.publish(event.detail(detail));
+    }
+
+    /// Reports that this adapter failed in a way that it can go on from.
+    pub fn report_failure(&self, detail: &str) {
+        let event = ErrorEvent::new(Code::AdapterFail, Severity::Error, self.0.component.clone());
+        self.0.errors.publish(event.detail(detail));
+    }
+
+    /// Its account.
+    pub fn stats(&self) -> IngestStats {
+        // Read in the order opposite to writing, so that a reading never shows more settled than received.
+        let refused = std::array::from_fn(|index| self.0.refused[index].load(Relaxed));
+        let accepted = self.0.accepted.load(Relaxed);
+        IngestStats {
+            received: self.0.received.load(Relaxed),
+            accepted,
+            refused,
+        }
+    }
+}
+
+/// Events that came and are not settled yet.
+#[derive(Debug)]
+#[must_use = "an arrival that is dropped counts as aborted"]
+pub struct Arrival<'a> {
+    inner: &'a Inner,
+    open: u64,
+    accepted: u64,
+}
+
+impl Arrival<'_> {
+    /// Says how many events it really is, when that is more than one.
+    pub fn expand(&mut self, events: u64) {
+        let more = events.saturating_sub(self.open);
+        self.inner.received.fetch_add(more, Relaxed);
+        self.open += more;
+    }
+
+    /// So many of them were published.
+    pub fn accept_some(&mut self, events: u64) {
+        let events = events.min(self.open);
+        self.open -= events;
+        self.accepted += events;
+        self.inner.accepted.fetch_add(events, Relaxed);
+    }
+
+    /// All that are open were published.
+    pub fn accept(mut self) {
+        self.accept_some(self.open);
+    }
+
+    /// All that are open were refused.
+    pub fn refuse(mut self, reason: RefusalReason) {
+        self.close(reason);
+    }
+
+    /// How many were published.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    fn close(&mut self, reason: RefusalReason) {
+        if self.open > 0 {
+            self.inner.refused[reason.index()].fetch_add(self.open, Relaxed);
+            self.open = 0;
+        }
+    }
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        self.close(RefusalReason::Aborted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_event::SubscribeOptions;
+
+    fn ingest(size: u64) -> Ingest {
+        let gate = Gate::new(ByteBudget::new(size));
+        Ingest::new("test", gate, Bus::new("external"), ErrorBus::new())
+    }
+
+    #[test]
+    fn every_arrival_is_settled_once_whatever_happens() {
+        let ingest = ingest(10_000);
+        ingest.arrive().accept();
+        ingest.arrive().refuse(RefusalReason::Gate(Reason::Rate));
+        drop(ingest.arrive());
+        let mut batch = ingest.arrive();
+        batch.expand(10);
+        batch.accept_some(4);
+        batch.refuse(RefusalReason::QueueFull);
+        let stats = ingest.stats();
+        assert_eq!(
+            (stats.received, stats.accepted, stats.refused_total()),
+            (13, 5, 8)
+        );
+        assert_eq!(stats.refused(RefusalReason::Aborted), 1);
+        assert_eq!(stats.refused(RefusalReason::QueueFull), 6);
+        assert!(stats.is_closed());
+    }
+
+    #[test]
+    fn bodies_still_arriving_hold_a_quarter_at_most() {
+        let ingest = ingest(10_000);
+        let slow = ingest.admit(2_500, Priority::Normal).unwrap();
+        assert_eq!(
+            ingest.admit(1, Priority::Normal).unwrap_err().reason,
+            RefusalReason::Gate(Reason::Ledger)
+        );
+        let _arrived = slow.arrived();
+        assert!(ingest.admit(2_500, Priority::Normal).is_ok());
+    }
+
+    #[test]
+    fn a_full_queue_is_a_refusal_that_can_be_retried() {
+        let ingest = ingest(10_000);
+        let _subscription = ingest
+            .0
+            .bus
+            .subscribe(SubscribeOptions::new("s").limit_events(1))
+            .unwrap();
+        let event = Event::builder("t").build().unwrap();
+        assert!(ingest.publish(event.clone()).is_ok());
+        let refusal = ingest.publish(event).unwrap_err();
+        assert_eq!(refusal.reason, RefusalReason::QueueFull);
+        assert!(refusal.retry_after.is_some());
+    }
+
+    #[test]
+    fn reasons_have_unique_names() {
+        let mut names: Vec<_> = RefusalReason::ALL
+            .iter()
+            .map(|reason| reason.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), RefusalReason::ALL.len());
+    }
+}

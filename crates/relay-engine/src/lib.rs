@@ -1,0 +1,98 @@
+//! An event pipeline that stays alive inside a memory limit.
+//!
+//! The engine joins four independent crates: the bus and its byte ledger ([`relay_event`]), what the kernel says
+//! ([`relay_sense`]), the laws that decide ([`relay_control`]) and the recorder ([`relay_forensics`]). One thread,
+//! the pulse, samples memory 20 times a second and turns the knobs of the data path: the size of the ledger, the
+//! admitted rate, the lowest admitted priority, the overflow of sheddable subscriptions. Adapters bring events in
+//! through the gate; emitters take them out.
+//!
+//! ```text
+//! adapter ──▶ gate ──▶ external bus ──▶ emitter          error bus ──▶ log, handlers
+//!               ▲          │ drain
+//!               └── pulse ◀┴── memory, limit
+//! ```
+//!
+//! # Example
+//!
+//! ```
+//! use relay_engine::{BoxFuture, EmitError, Emitted, Emitter, EmitterOptions, Engine};
+//! use relay_event::{Event, Priority};
+//! use std::time::Duration;
+//!
+//! struct Print;
+//!
+//! impl Emitter for Print {
+//!     fn kind(&self) -> &'static str {
+//!         "print"
+//!     }
+//!
+//!     fn emit<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<Emitted, EmitError>> {
+//!         Box::pin(async move {
+//!             events.iter().for_each(|event| println!("{}", event.topic()));
+//!             Ok(Emitted::All)
+//!         })
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let engine = Engine::builder().with_emitter("print", Print, EmitterOptions::default()).start().await?;
+//! // The gate says no when memory is short; what it admits is accounted until the event's last drop.
+//! let permit = engine.gate().admit(512, Priority::Normal)?;
+//! engine.external().try_publish(Event::builder("order.created").charge(permit).build()?)?;
+//! let account = engine.shutdown(Duration::from_secs(5)).await;
+//! assert_eq!(account.subscriptions[0].1.delivered, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # When not to use it
+//!
+//! If you only need a bounded bus, the laws, or the limit of the container, take that one crate.
+
+mod adapter;
+mod builder;
+mod delivery;
+mod emitter;
+mod engine;
+mod error;
+mod handler;
+mod health;
+mod ingest;
+mod join;
+mod parts;
+mod pulse;
+mod report;
+mod start;
+mod state;
+mod stop;
+mod telemetry;
+
+pub use adapter::{Adapter, AdapterContext, AdapterError, BoxFuture};
+pub use builder::EngineBuilder;
+pub use emitter::{EmitError, Emitted, Emitter, EmitterOptions, RetryPolicy};
+pub use engine::{Engine, Observer, ShutdownRequest};
+pub use error::BuildError;
+pub use handler::LogHandler;
+pub use health::Health;
+pub use ingest::{Arrival, Ingest, IngestStats, Refusal, RefusalReason};
+pub use join::RedEarlyDrop;
+pub use pulse::{Mode, Observation, TICK_RECORD};
+pub use state::{BusState, EmitterState, EngineState, GateState, LedgerState};
+pub use stop::Stop;
+pub use telemetry::Telemetry;
+
+/// An error with everything that caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

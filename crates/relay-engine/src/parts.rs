@@ -1,0 +1,182 @@
+//! What the parts of an engine share, and what can be seen of it from outside.
+
+use crate::builder::EngineBuilder;
+use crate::delivery::EmitCounts;
+use crate::health::HealthRegistry;
+use crate::ingest::{ARRIVING_PERCENT, Ingest};
+use crate::pulse::{Mode, View};
+use crate::state::{BusState, EmitterState, EngineState, GateState, LedgerState};
+use relay_event::{
+    Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionMonitor,
+};
+use relay_forensics::{InvalidCapacity, PanicGuard, Panicked, Ring};
+use relay_sense::Detection;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Ticks that the in-memory recorder keeps: 51 s at the default period.
+const RING_RECORDS: usize = 1024;
+
+/// What is shared with observers.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) mode: Mode,
+    pub(crate) detection: Detection,
+    pub(crate) gate: Gate,
+    pub(crate) external: Bus,
+    pub(crate) internal: Bus,
+    pub(crate) errors: ErrorBus,
+    pub(crate) health: HealthRegistry,
+    pub(crate) view: Arc<View>,
+    pub(crate) ring: Arc<Ring>,
+    pub(crate) guard: PanicGuard,
+    pub(crate) ingests: Vec<(Arc<str>, Ingest)>,
+    pub(crate) outlets: Mutex<Vec<Outlet>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) id: Arc<str>,
+    pub(crate) monitor: SubscriptionMonitor,
+    pub(crate) counts: Arc<EmitCounts>,
+}
+
+// === impl Parts ===
+
+impl Parts {
+    pub(crate) fn new(
+        builder: &EngineBuilder,
+        detection: Detection,
+    ) -> Result<Self, InvalidCapacity> {
+        let ring = Arc::new(Ring::try_new(RING_RECORDS)?);
+        let off = builder.mode == Mode::Off;
+        // The first tick of the pulse sets the size; until then nothing is admitted.
+        let budget = if off || builder.mode == Mode::Observe {
+            ByteBudget::unbounded()
+        } else {
+            ByteBudget::new(0)
+        };
+        let arriving = budget.share(ARRIVING_PERCENT);
+        let gate = Gate::new(budget);
+        if builder.mode == Mode::Enforce {
+            gate.set_max_queue_delay(builder.max_queue_delay);
+        }
+        let external = Bus::new("external");
+        let ingest = |id: &Arc<str>| {
+            let (gate, arriving) = (gate.clone(), arriving.clone());
+            Ingest::with_arriving(
+                id.clone(),
+                gate,
+                arriving,
+                external.clone(),
+                builder.errors.clone(),
+            )
+        };
+        Ok(Self {
+            mode: builder.mode,
+            detection,
+            ingests: builder
+                .adapters
+                .iter()
+                .map(|(id, _)| (id.clone(), ingest(id)))
+                .collect(),
+            gate,
+            external,
+            internal: Bus::new("internal"),
+            errors: builder.errors.clone(),
+            health: HealthRegistry::default(),
+            view: Arc::default(),
+            ring,
+            guard: panic_guard(builder.errors.clone()),
+            outlets: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn report_lifecycle(&self, code: Code, component: &Component, kind: &'static str) {
+        self.errors
+            .publish(ErrorEvent::new(code, Severity::Info, component.clone()).with("kind", kind));
+    }
+
+    pub(crate) fn report_failure(
+        &self,
+        code: Code,
+        component: &Component,
+        error: &dyn std::error::Error,
+    ) {
+        let text = crate::chain(error);
+        self.errors
+            .publish(ErrorEvent::new(code, Severity::Error, component.clone()).detail(text));
+    }
+
+    pub(crate) fn state(&self) -> EngineState {
+        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscriptions: Vec<_> = outlets
+            .iter()
+            .map(|outlet| (self.external.name().to_string(), outlet.monitor.stats()))
+            .collect();
+        let known: HashSet<u64> = subscriptions.iter().map(|(_, stats)| stats.id).collect();
+        let others = self
+            .external
+            .stats()
+            .into_iter()
+            .filter(|stats| !known.contains(&stats.id));
+        subscriptions.extend(others.map(|stats| (self.external.name().to_string(), stats)));
+        let internal = self.internal.stats().into_iter();
+        subscriptions.extend(internal.map(|stats| (self.internal.name().to_string(), stats)));
+        EngineState {
+            mode: self.mode,
+            observation: self.view.last(),
+            ledger: LedgerState {
+                size_bytes: self.gate.budget().size_bytes(),
+                used_bytes: self.gate.budget().used_bytes(),
+            },
+            gate: GateState {
+                rate_bytes_per_second: self.gate.rate(),
+                floor: self.gate.floor(),
+                closed: self.gate.is_closed(),
+                first_pressure_unix_ms: self.gate.first_pressure_unix_ms(),
+                first_refusal_unix_ms: self.gate.first_refusal_unix_ms(),
+            },
+            adapters: self
+                .ingests
+                .iter()
+                .map(|(id, ingest)| (id.to_string(), ingest.stats()))
+                .collect(),
+            subscriptions,
+            buses: [&self.external, &self.internal].map(bus_state).into(),
+            emitters: outlets
+                .iter()
+                .map(|outlet| (outlet.id.to_string(), outlet.counts.state()))
+                .collect(),
+            health: self.health.all(),
+        }
+    }
+}
+
+impl EmitCounts {
+    pub(crate) fn state(&self) -> EmitterState {
+        EmitterState {
+            batches: self.batches.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+        }
+    }
+}
+
+/// Reports each panic of a guarded task or thread as one error event.
+fn panic_guard(errors: ErrorBus) -> PanicGuard {
+    PanicGuard::new(move |panicked: &Panicked| {
+        let component = panicked.component.parse().unwrap_or(Component::Engine);
+        let event = ErrorEvent::new(Code::Panic, Severity::Error, component);
+        errors.publish(event.detail(panicked.to_string()));
+    })
+}
+
+fn bus_state(bus: &Bus) -> BusState {
+    BusState {
+        name: bus.name().to_string(),
+        published: bus.published(),
+        no_subscriber: bus.no_subscriber(),
+        subscriptions: bus.subscription_count(),
+    }
+}

@@ -1,0 +1,91 @@
+use super::*;
+use relay_control::ControlConfig;
+use relay_event::{ErrorBus, ErrorFilter};
+use relay_sense::Root;
+use std::fs;
+use tempfile::TempDir;
+
+const MIB: u64 = 1 << 20;
+
+/// A cgroup v2 container of 100 MiB, made of files.
+fn machine() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for folder in ["proc/self", "sys/fs/cgroup"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    for (file, text) in [
+        ("proc/self/cgroup", "0::/\n"),
+        (
+            "proc/self/mountinfo",
+            "30 20 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n",
+        ),
+        ("proc/meminfo", "MemTotal:       16777216 kB\n"),
+        ("sys/fs/cgroup/memory.max", "104857600\n"),
+    ] {
+        fs::write(dir.path().join(file), text).unwrap();
+    }
+    usage(&dir, 10 * MIB);
+    dir
+}
+
+fn usage(machine: &TempDir, bytes: u64) {
+    let folder = machine.path().join("sys/fs/cgroup");
+    fs::write(
+        folder.join("memory.stat"),
+        format!("anon {bytes}\ninactive_file 0\n"),
+    )
+    .unwrap();
+    fs::write(folder.join("memory.current"), format!("{bytes}\n")).unwrap();
+}
+
+fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
+    let budget = ByteBudget::new(0);
+    Pulse {
+        sampler: Sampler::new(&Root::at(machine.path())).unwrap(),
+        controller: Controller::try_new(ControlConfig::default()).unwrap(),
+        knobs: Knobs {
+            gate: Gate::new(budget.clone()),
+            budget,
+            external: Bus::new("external"),
+        },
+        reporter: Reporter::new(errors),
+        ring: Arc::new(Ring::try_new(64).unwrap()),
+        view: Arc::default(),
+        mode: Mode::Enforce,
+        interval: Duration::from_millis(50),
+        soft_limit_bytes: None,
+        started: Instant::now(),
+        delivered_bytes: 0,
+        on_emergency: None,
+    }
+}
+
+#[test]
+fn a_tick_allocates_nothing_also_when_it_reports() {
+    let machine = machine();
+    let errors = ErrorBus::new();
+    let mut subscription = errors.subscribe(ErrorFilter::all()).unwrap();
+    let mut pulse = pulse(&machine, errors);
+    pulse.tick(Instant::now());
+    let (mut allocations, mut reports) = (0, 0);
+    for bytes in [10, 75, 86, 92, 99, 92, 40, 10] {
+        usage(&machine, bytes * MIB);
+        allocations += allocation_counter::measure(|| pulse.tick(Instant::now())).count_total;
+        reports += std::iter::from_fn(|| subscription.try_recv()).count();
+    }
+    assert!(reports >= 5, "{reports} reports: the levels were passed");
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn a_reader_of_the_view_does_not_stop_the_pulse() {
+    let machine = machine();
+    let mut pulse = pulse(&machine, ErrorBus::disabled());
+    let view = Arc::clone(&pulse.view);
+    pulse.tick(Instant::now());
+    let reading = view.last.lock().unwrap();
+    pulse.tick(Instant::now());
+    drop(reading);
+    assert_eq!(pulse.ring.recorded(), 2);
+    assert!(view.last().is_some());
+}

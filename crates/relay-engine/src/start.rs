@@ -1,0 +1,279 @@
+//! Starting an engine: check, sense, then emitters before adapters, so that nothing comes in before it can go out.
+
+use crate::adapter::{Adapter, AdapterContext};
+use crate::builder::EngineBuilder;
+use crate::delivery::{self, EmitCounts, Sender};
+use crate::emitter::{Emitter, EmitterOptions};
+use crate::engine::Engine;
+use crate::error::BuildError;
+use crate::handler::{self, ShutdownOnFatal};
+use crate::health::Health;
+use crate::parts::{Outlet, Parts};
+use crate::pulse::{Knobs, Mode, Pulse};
+use crate::report::Reporter;
+use crate::stop::{Stop, Stopper};
+use relay_control::Controller;
+use relay_event::{Code, Component, ErrorEvent, ErrorHandler, Severity, SubscribeOptions};
+use relay_sense::Sampler;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// The bound of every queue in [`Mode::Off`].
+const OFF_QUEUE_EVENTS: usize = 1 << 20;
+
+/// The pulse formats and recurses nowhere; its stack is small so that it can be locked in memory.
+const PULSE_STACK_BYTES: usize = 256 * 1024;
+
+impl Engine {
+    pub(crate) async fn start(builder: EngineBuilder) -> Result<Self, BuildError> {
+        check_ids("adapter", builder.adapters.iter().map(|(id, _)| id))?;
+        check_ids("emitter", builder.emitters.iter().map(|(id, ..)| id))?;
+        let controller = Controller::try_new(builder.control.clone())?;
+        let detection = relay_sense::detect(&builder.root, builder.memory_limit_bytes)?;
+        let mut sampler = Sampler::new(&builder.root)?;
+        if let Some(bytes) = builder.memory_limit_bytes {
+            sampler = sampler.with_configured(bytes)?;
+        }
+
+        let (stop_adapters, stop) = Stopper::new();
+        let (give_up, give_up_seen) = Stopper::new();
+        let mut engine = Self {
+            parts: Arc::new(Parts::new(&builder, detection)?),
+            stop_adapters,
+            give_up,
+            adapters: JoinSet::new(),
+            emitters: JoinSet::new(),
+            pulse: None,
+            handlers: Vec::new(),
+            wanted: Arc::default(),
+        };
+        engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
+        engine.start_pulse(
+            controller,
+            sampler,
+            builder.interval,
+            builder.soft_limit_bytes,
+        )?;
+        for (id, emitter, options) in builder.emitters {
+            engine
+                .start_emitter(id, emitter, options, give_up_seen.clone())
+                .await?;
+        }
+        let adapters = builder
+            .adapters
+            .into_iter()
+            .zip(engine.parts.ingests.clone());
+        let mut ready = Vec::new();
+        for ((id, mut adapter), (_, ingest)) in adapters {
+            let cx = AdapterContext {
+                id: id.clone(),
+                ingest,
+                stop: stop.clone(),
+                drain: builder.drain,
+            };
+            let started = adapter.start(&cx).await;
+            started.map_err(|source| engine.adapter_failed(&id, source))?;
+            ready.push((adapter, cx));
+        }
+        // Only when everything could start does anything come in.
+        for (adapter, cx) in ready {
+            engine.run_adapter(adapter, cx);
+        }
+        engine.report_start();
+        Ok(engine)
+    }
+
+    fn start_handlers(
+        &mut self,
+        handlers: Vec<Box<dyn ErrorHandler>>,
+        on_fatal: bool,
+    ) -> Result<(), BuildError> {
+        let mut handlers = handlers;
+        if on_fatal {
+            let wanted = Arc::clone(&self.wanted);
+            handlers.push(Box::new(ShutdownOnFatal(move |_: &ErrorEvent| {
+                wanted.ask(false);
+            })));
+        }
+        for handler in handlers {
+            let thread =
+                handler::spawn(&self.parts.errors, "errors", handler).map_err(|source| {
+                    BuildError::Thread {
+                        name: "relay-errors",
+                        source,
+                    }
+                })?;
+            self.handlers.extend(thread);
+        }
+        Ok(())
+    }
+
+    fn start_pulse(
+        &mut self,
+        controller: Controller,
+        sampler: Sampler,
+        interval: Duration,
+        soft_limit_bytes: Option<u64>,
+    ) -> Result<(), BuildError> {
+        let parts = &self.parts;
+        let wanted = Arc::clone(&self.wanted);
+        let mut pulse = Pulse {
+            sampler,
+            controller,
+            knobs: Knobs {
+                gate: parts.gate.clone(),
+                budget: parts.gate.budget().clone(),
+                external: parts.external.clone(),
+            },
+            reporter: Reporter::new(parts.errors.clone()),
+            ring: Arc::clone(&parts.ring),
+            view: Arc::clone(&parts.view),
+            mode: parts.mode,
+            interval,
+            soft_limit_bytes,
+            started: Instant::now(),
+            delivered_bytes: 0,
+            on_emergency: Some(Box::new(move || wanted.ask(true))),
+        };
+        // The first tick here, so that nothing is admitted before the ledger has its size.
+        pulse.tick(Instant::now());
+        // Without its pulse an engine is blind: then it asks to be shut down.
+        let wanted = Arc::clone(&self.wanted);
+        let guarded = parts
+            .guard
+            .wrap_thread("monitor:pulse", move || pulse.run());
+        let thread = thread::Builder::new()
+            .name("relay-pulse".into())
+            .stack_size(PULSE_STACK_BYTES)
+            .spawn(move || {
+                if guarded().is_err() {
+                    wanted.ask(false);
+                }
+            })
+            .map_err(|source| BuildError::Thread {
+                name: "relay-pulse",
+                source,
+            })?;
+        self.pulse = Some(thread);
+        Ok(())
+    }
+
+    async fn start_emitter(
+        &mut self,
+        id: Arc<str>,
+        mut emitter: Box<dyn Emitter>,
+        options: EmitterOptions,
+        give_up: Stop,
+    ) -> Result<(), BuildError> {
+        let parts = &self.parts;
+        let component = Component::emitter(id.clone());
+        if let Err(source) = emitter.start().await {
+            parts.report_failure(Code::EmitterFail, &component, &source);
+            return Err(BuildError::Emitter { id, source });
+        }
+        let off = parts.mode == Mode::Off;
+        let subscribe = SubscribeOptions::new(component.to_string())
+            .filter(options.filter.clone())
+            .delivery(options.delivery.clone())
+            .limit_events(if off {
+                OFF_QUEUE_EVENTS
+            } else {
+                options.queue_events
+            })
+            .limit_bytes(options.queue_bytes.filter(|_| !off).unwrap_or(u64::MAX));
+        let subscription = match parts.external.subscribe(subscribe) {
+            Ok(subscription) => subscription,
+            Err(source) => return Err(BuildError::Subscribe { id, source }),
+        };
+        let counts = Arc::new(EmitCounts::new(&id));
+        parts
+            .outlets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Outlet {
+                id,
+                monitor: subscription.monitor(),
+                counts: Arc::clone(&counts),
+            });
+        parts.health.set(&component, Health::Healthy);
+        parts.report_lifecycle(Code::EmitterStart, &component, emitter.kind());
+        let sender = Sender {
+            emitter: Arc::from(emitter),
+            component,
+            retry: options.retry,
+            errors: parts.errors.clone(),
+            health: parts.health.clone(),
+            counts,
+            failing: AtomicBool::new(false),
+            give_up,
+            guard: parts.guard.clone(),
+        };
+        self.emitters
+            .spawn(delivery::run(Arc::new(sender), subscription, options));
+        Ok(())
+    }
+
+    fn run_adapter(&mut self, adapter: Box<dyn Adapter>, cx: AdapterContext) {
+        let parts = Arc::clone(&self.parts);
+        let component = Component::adapter(cx.id.clone());
+        parts.health.set(&component, Health::Healthy);
+        parts.report_lifecycle(Code::AdapterStart, &component, adapter.kind());
+        let guarded = parts.guard.wrap(&component.to_string(), adapter.run(cx));
+        self.adapters.spawn(async move {
+            let text = match guarded.await {
+                Ok(Ok(())) => {
+                    return parts.report_lifecycle(Code::AdapterStop, &component, "stopped");
+                }
+                Ok(Err(error)) => {
+                    parts.report_failure(Code::AdapterFail, &component, &error);
+                    crate::chain(&error)
+                }
+                Err(panicked) => panicked.to_string(),
+            };
+            parts.health.set(&component, Health::Failed(text));
+        });
+    }
+
+    fn adapter_failed(&self, id: &Arc<str>, source: crate::AdapterError) -> BuildError {
+        self.parts
+            .report_failure(Code::AdapterFail, &Component::adapter(id.clone()), &source);
+        BuildError::Adapter {
+            id: id.clone(),
+            source,
+        }
+    }
+
+    fn report_start(&self) {
+        let health = self.parts.health.all();
+        let event = ErrorEvent::new(Code::HealthCheck, Severity::Info, Component::Engine)
+            .with("components", health.len() as u64)
+            .with("mode", self.parts.mode.as_str());
+        self.parts.errors.publish(event);
+        if self.parts.mode == Mode::Off {
+            tracing::warn!(
+                "control is off: nothing bounds what is queued, and the kernel will kill under overload"
+            );
+        }
+    }
+}
+
+fn check_ids<'a>(
+    kind: &'static str,
+    ids: impl Iterator<Item = &'a Arc<str>>,
+) -> Result<(), BuildError> {
+    let mut seen = HashSet::new();
+    for id in ids {
+        if !seen.insert(id) {
+            return Err(BuildError::DuplicateId {
+                kind,
+                id: id.clone(),
+            });
+        }
+    }
+    Ok(())
+}

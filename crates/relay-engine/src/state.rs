@@ -1,0 +1,101 @@
+//! What an engine shows of itself: levels, knobs, accounts.
+
+use crate::health::Health;
+use crate::ingest::IngestStats;
+use crate::pulse::{Mode, Observation};
+use relay_event::SubscriptionStats;
+
+/// Everything about a running engine, for people, metrics and tests.
+#[derive(Debug, Clone)]
+pub struct EngineState {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// What the last tick of the pulse saw and decided; `None` before the first.
+    pub observation: Option<Observation>,
+    /// The ledger.
+    pub ledger: LedgerState,
+    /// The gate.
+    pub gate: GateState,
+    /// The account of each adapter, by id.
+    pub adapters: Vec<(String, IngestStats)>,
+    /// The account of each subscription, with the name of its bus.
+    pub subscriptions: Vec<(String, SubscriptionStats)>,
+    /// The buses.
+    pub buses: Vec<BusState>,
+    /// What each emitter counted, by id.
+    pub emitters: Vec<(String, EmitterState)>,
+    /// The health of each component.
+    pub health: Vec<(String, Health)>,
+}
+
+/// The ledger now.
+#[derive(Debug, Clone, Copy)]
+pub struct LedgerState {
+    /// Its size; `None` without a bound.
+    pub size_bytes: Option<u64>,
+    /// What is reserved.
+    pub used_bytes: u64,
+}
+
+/// The gate now.
+#[derive(Debug, Clone, Copy)]
+pub struct GateState {
+    /// The admitted rate in force; `None` without a limit.
+    pub rate_bytes_per_second: Option<f64>,
+    /// The lowest priority that is admitted.
+    pub floor: relay_event::Priority,
+    /// Whether it is closed.
+    pub closed: bool,
+    /// When a bound was first reached, in Unix milliseconds.
+    pub first_pressure_unix_ms: Option<u64>,
+    /// When something was first refused, in Unix milliseconds.
+    pub first_refusal_unix_ms: Option<u64>,
+}
+
+/// A bus now.
+#[derive(Debug, Clone)]
+pub struct BusState {
+    /// Its name.
+    pub name: String,
+    /// Events that were published.
+    pub published: u64,
+    /// Of those, events that nobody wanted.
+    pub no_subscriber: u64,
+    /// How many subscriptions it has.
+    pub subscriptions: usize,
+}
+
+/// What an emitter has done.
+#[derive(Debug, Clone, Copy)]
+pub struct EmitterState {
+    /// Batches that were tried.
+    pub batches: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
+impl EngineState {
+    /// The accounts of all adapters together.
+    pub fn ingest(&self) -> IngestStats {
+        let mut sum = IngestStats::default();
+        for (_, stats) in &self.adapters {
+            sum.add(stats);
+        }
+        sum
+    }
+
+    /// Whether the accounts close: everything that came is accepted or refused, everything offered is delivered,
+    /// dropped for a reason, queued or in flight. Exact at any moment of quiet.
+    pub fn is_closed(&self) -> bool {
+        self.adapters.iter().all(|(_, stats)| stats.is_closed())
+            && self
+                .subscriptions
+                .iter()
+                .all(|(_, stats)| stats.is_closed())
+    }
+
+    /// Whether events of normal priority are let in now.
+    pub fn is_accepting(&self) -> bool {
+        !self.gate.closed && self.gate.floor <= relay_event::Priority::Normal
+    }
+}

@@ -1,0 +1,211 @@
+//! The pulse turns real knobs: a machine made of files is driven through its levels.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use relay_control::{ControlConfig, LedgerConfig, Level};
+use relay_engine::{EmitterOptions, Engine, EngineBuilder, Mode, ShutdownRequest, TICK_RECORD};
+use relay_event::{Code, Delivery, Overflow, Priority, Reason, Signal};
+use std::time::Duration;
+use support::{Collector, MIB, Machine, Scripted, until};
+
+fn builder(machine: &Machine, collector: &Collector) -> EngineBuilder {
+    Engine::builder()
+        .without_error_log()
+        .with_root(machine.root())
+        .with_interval(Duration::from_millis(2))
+        .with_error_handler(collector.handler())
+}
+
+async fn level(engine: &Engine, level: Level) {
+    until(level.as_str(), || {
+        engine.state().observation.unwrap().decision.level == level
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn levels_rise_and_fall_turn_floor_and_overflow_and_are_reported_in_order() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    let shed = EmitterOptions::default().delivery(Delivery::sheddable(Overflow::DropNewest));
+    let engine = builder(&machine, &collector).with_emitter("out", Scripted::default(), shed);
+    let engine = engine.start().await.unwrap();
+    let admit = |priority| {
+        engine
+            .gate()
+            .admit(100, priority)
+            .map(drop)
+            .map_err(|refused| refused.reason)
+    };
+    assert_eq!(admit(Priority::Low), Ok(()));
+
+    machine.usage(75 * MIB);
+    level(&engine, Level::Warning).await;
+    machine.usage(86 * MIB);
+    level(&engine, Level::Error).await;
+    until("low is refused", || {
+        admit(Priority::Low) == Err(Reason::Level)
+    })
+    .await;
+    assert_ne!(admit(Priority::Normal), Err(Reason::Level));
+
+    machine.usage(92 * MIB);
+    level(&engine, Level::Critical).await;
+    until("sheddable subscriptions are shed", || {
+        engine.external().is_shedding()
+    })
+    .await;
+    assert_eq!(admit(Priority::Normal), Err(Reason::Level));
+    assert_eq!(admit(Priority::Control), Ok(()));
+    assert!(!engine.state().is_accepting());
+
+    machine.usage(20 * MIB);
+    level(&engine, Level::Normal).await;
+    until("all is restored", || {
+        !engine.external().is_shedding() && engine.state().is_accepting()
+    })
+    .await;
+    engine.shutdown(Duration::from_secs(1)).await;
+
+    let steps: Vec<_> = collector
+        .events()
+        .into_iter()
+        .filter(|event| {
+            matches!(
+                event.code,
+                Code::MemPressure | Code::MemCritical | Code::MemRelief
+            )
+        })
+        .map(|event| (event.code, event.signal))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (Code::MemPressure, Signal::Throttle),
+            (Code::MemPressure, Signal::Shed),
+            (Code::MemCritical, Signal::Shed),
+            (Code::MemRelief, Signal::Recovered),
+        ]
+    );
+    for code in [Code::GateFloor, Code::OverflowPolicy] {
+        assert!(!collector.of(code).is_empty(), "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resized_limit_reaches_the_ledger_and_is_reported() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    let engine = builder(&machine, &collector).start().await.unwrap();
+    let size = engine.state().ledger.size_bytes.unwrap();
+    assert!(
+        (30 * MIB..=50 * MIB).contains(&size),
+        "at most half of the limit: {size}"
+    );
+    machine.limit(60 * MIB);
+    until("the ledger follows", || {
+        engine.state().ledger.size_bytes.unwrap() <= size * 2 / 3
+    })
+    .await;
+    engine.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(collector.of(Code::LimitChanged).len(), 1);
+    assert!(!collector.of(Code::LedgerSize).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn observe_decides_and_records_but_turns_nothing() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    let engine = builder(&machine, &collector)
+        .with_mode(Mode::Observe)
+        .start()
+        .await
+        .unwrap();
+    machine.usage(95 * MIB);
+    level(&engine, Level::Critical).await;
+    let state = engine.state();
+    assert_eq!(state.ledger.size_bytes, None);
+    assert_eq!(state.gate.floor, Priority::Low);
+    assert!(!engine.external().is_shedding() && state.is_accepting());
+    assert!(
+        state.observation.unwrap().decision.shed,
+        "decided all the same"
+    );
+    engine.shutdown(Duration::from_secs(1)).await;
+    assert!(!collector.of(Code::MemCritical).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tick_is_recorded_with_the_sample_it_rests_on() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    let engine = builder(&machine, &collector).start().await.unwrap();
+    machine.usage(86 * MIB);
+    level(&engine, Level::Error).await;
+    let entries = engine.recorder().snapshot();
+    assert!(entries.iter().all(|entry| entry.record.kind == TICK_RECORD));
+    let shut = entries
+        .iter()
+        .find(|entry| entry.record.detail >= 2)
+        .expect("the tick that decided");
+    assert!(
+        shut.record.values[0] >= 85 * MIB,
+        "no actuator moves without a sample"
+    );
+    engine.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_that_lasts_asks_for_a_shutdown() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    let control = ControlConfig {
+        emergency_sustain: Duration::from_millis(20),
+        ..ControlConfig::default()
+    };
+    let engine = builder(&machine, &collector)
+        .with_control(control)
+        .start()
+        .await
+        .unwrap();
+    machine.usage(99 * MIB);
+    assert_eq!(
+        engine.shutdown_requested().await,
+        ShutdownRequest::Emergency
+    );
+    engine.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn losing_every_error_event_changes_no_decision() {
+    let machine = Machine::new();
+    let engine = Engine::builder()
+        .with_root(machine.root())
+        .with_interval(Duration::from_millis(2))
+        .without_errors()
+        .start()
+        .await
+        .unwrap();
+    machine.usage(92 * MIB);
+    level(&engine, Level::Critical).await;
+    until("the floor moves", || {
+        engine.state().gate.floor > Priority::Normal
+    })
+    .await;
+    engine.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_is_named() {
+    let ledger = LedgerConfig {
+        share: 1.5,
+        ..LedgerConfig::default()
+    };
+    let control = ControlConfig {
+        ledger,
+        ..ControlConfig::default()
+    };
+    let error = Engine::builder()
+        .with_control(control)
+        .start()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("share"), "{error}");
+}

@@ -1,0 +1,26 @@
+//! The one coarse clock of the gate: a few nanoseconds a reading, good to the kernel's tick (1 to 4 ms).
+
+/// Nanoseconds of a monotonic clock with an arbitrary start.
+#[cfg(target_os = "linux")]
+pub(crate) fn coarse_nanos() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    (now.tv_sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(now.tv_nsec as u64)
+}
+
+/// Nanoseconds of a monotonic clock with an arbitrary start.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn coarse_nanos() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+/// Milliseconds since 1970, for stamps that people and other processes compare.
+pub(crate) fn unix_millis() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

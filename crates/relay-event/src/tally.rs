@@ -1,0 +1,127 @@
+//! The account of one subscription: `offered = delivered + dropped by reason + queued + in flight`.
+
+/// Why a subscription did not deliver an event that was offered to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Its queue was full, and the newest gives way.
+    Full,
+    /// Its queue was full, and the oldest gave way.
+    Oldest,
+    /// Its early-drop policy said so.
+    Early,
+    /// Memory was critical, and it may be shed.
+    Shed,
+    /// The receiver refused it for good.
+    Rejected,
+    /// The receiver gave up after its last attempt.
+    Exhausted,
+    /// The receiver went away while it held the event, or the deadline of a shutdown passed.
+    Abandoned,
+    /// The subscription ended while the event was queued.
+    Unsubscribed,
+}
+
+impl DropReason {
+    /// Every reason, in a fixed order: the order of counters.
+    pub const ALL: [Self; 8] = [
+        Self::Full,
+        Self::Oldest,
+        Self::Early,
+        Self::Shed,
+        Self::Rejected,
+        Self::Exhausted,
+        Self::Abandoned,
+        Self::Unsubscribed,
+    ];
+
+    /// The stable name, as in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Oldest => "oldest",
+            Self::Early => "early",
+            Self::Shed => "shed",
+            Self::Rejected => "rejected",
+            Self::Exhausted => "exhausted",
+            Self::Abandoned => "abandoned",
+            Self::Unsubscribed => "unsubscribed",
+        }
+    }
+}
+
+/// Counts of one queue. Guarded by the queue's lock, so that every reading is consistent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) offered: u64,
+    pub(crate) delivered: u64,
+    pub(crate) delivered_bytes: u64,
+    pub(crate) delivered_payload_bytes: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Tally {
+    pub(crate) fn drop_one(&mut self, reason: DropReason) {
+        self.drop_many(reason, 1);
+    }
+
+    pub(crate) fn drop_many(&mut self, reason: DropReason, count: u64) {
+        self.dropped[reason as usize] += count;
+    }
+}
+
+/// What a subscription has done and holds, all of one instant.
+#[derive(Debug, Clone)]
+pub struct SubscriptionStats {
+    /// The name it was given.
+    pub name: String,
+    /// Its number on the bus, never used again.
+    pub id: u64,
+    /// Whether it must get every event, or may be shed.
+    pub reliable: bool,
+    /// Events that matched and were offered.
+    pub offered: u64,
+    /// Events that the receiver has finished with.
+    pub delivered: u64,
+    /// Accounted bytes of those.
+    pub delivered_bytes: u64,
+    /// Payload bytes of those.
+    pub delivered_payload_bytes: u64,
+    /// Events that wait.
+    pub queued_events: usize,
+    /// Accounted bytes that wait.
+    pub queued_bytes: u64,
+    /// Events that the receiver has taken and not finished with.
+    pub in_flight: u64,
+    /// The bound in events.
+    pub limit_events: usize,
+    /// The bound in bytes.
+    pub limit_bytes: u64,
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+}
+
+impl SubscriptionStats {
+    /// Events dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// Events dropped for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Whether every event that was offered is accounted for.
+    pub fn is_closed(&self) -> bool {
+        self.offered
+            == self.delivered + self.dropped_total() + self.queued_events as u64 + self.in_flight
+    }
+
+    /// How full it is, from 0 to 1: the larger of events and bytes.
+    pub fn occupancy(&self) -> f64 {
+        let events = self.queued_events as f64 / self.limit_events.max(1) as f64;
+        let bytes = self.queued_bytes as f64 / self.limit_bytes.max(1) as f64;
+        events.max(bytes)
+    }
+}

@@ -1,0 +1,41 @@
+//! HTTP in and out of a Relay engine: the ingest server and the client emitter.
+//!
+//! [`HttpServer`] is an adapter: it takes events as `CloudEvents` (structured, batch, binary), as newline-delimited
+//! JSON or as plain bodies, asks the gate **before** it reads a body, and says no in a way that senders understand:
+//! a status, a reason, and `Retry-After`. [`HttpEmitter`] is an emitter: it posts batches of `CloudEvents` and tells
+//! the engine what is worth another attempt.
+//!
+//! ```text
+//! sender ──POST /v1/events──▶ HttpServer ──▶ gate ──▶ external bus ──▶ HttpEmitter ──POST──▶ target
+//!        ◀─202 · 400 · 408 · 413 · 429 · 503─┘                              ◀─2xx · retry · reject─┘
+//! ```
+//!
+//! # Example
+//!
+//! ```
+//! use relay_http::{HttpEmitter, HttpEmitterConfig, HttpServer, HttpServerConfig};
+//!
+//! let server = HttpServer::try_new(HttpServerConfig {
+//!     listen: "127.0.0.1:0".parse()?,
+//!     max_body_bytes: 256 << 10,
+//!     ..HttpServerConfig::default()
+//! })?;
+//! let emitter = HttpEmitter::try_new(HttpEmitterConfig::new("http://collector.internal:8080/v1/events"))?;
+//! // Engine::builder().with_adapter("http", server).with_emitter("next", emitter, EmitterOptions::default())
+//! # let _ = (server, emitter);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # When not to use it
+//!
+//! There is no TLS and no authentication here: put a proxy in front when the sender is not on the same host, which is
+//! also why the default address is a loopback one.
+
+mod client;
+mod cloudevents;
+mod error;
+mod server;
+
+pub use client::{BatchFormat, HttpEmitter, HttpEmitterConfig};
+pub use error::InvalidConfig;
+pub use server::{HttpServer, HttpServerConfig};

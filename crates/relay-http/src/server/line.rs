@@ -1,0 +1,85 @@
+//! What a connection is doing: written by its socket and its service, read by its watch, all within one task.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing: it waits for a request.
+    Idle,
+    /// The head of a request has begun to arrive.
+    Head,
+    /// A request is being answered; its body has limits of its own.
+    Request,
+    /// An answer waits for the sender to read.
+    Writing,
+}
+
+const PHASES: [Phase; 4] = [Phase::Idle, Phase::Head, Phase::Request, Phase::Writing];
+
+/// A phase, and the number of the request it belongs to: two equal marks are one and the same stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(u32);
+
+/// The state of one connection. One task reads and writes it, so nothing is ordered by it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    mark: AtomicU32,
+    unread: AtomicBool,
+}
+
+impl Mark {
+    pub(super) fn phase(self) -> Phase {
+        PHASES[(self.0 & 3) as usize]
+    }
+}
+
+impl Line {
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.mark.load(Relaxed))
+    }
+
+    fn enter(&self, phase: Phase, requests: u32) {
+        let turn = (self.mark.load(Relaxed) >> 2).wrapping_add(requests);
+        self.mark.store((turn << 2) | phase as u32, Relaxed);
+    }
+
+    /// Bytes came.
+    pub(super) fn has_read(&self) {
+        if self.mark().phase() == Phase::Idle {
+            self.enter(Phase::Head, 0);
+        }
+    }
+
+    /// The socket takes no more of the answer.
+    pub(super) fn write_blocked(&self) {
+        if self.mark().phase() == Phase::Idle {
+            self.enter(Phase::Writing, 0);
+        }
+    }
+
+    /// The socket took some of it.
+    pub(super) fn has_written(&self) {
+        if self.mark().phase() == Phase::Writing {
+            self.enter(Phase::Idle, 1);
+        }
+    }
+
+    /// A request is complete up to its body.
+    pub(super) fn request_begins(&self) {
+        self.enter(Phase::Request, 1);
+    }
+
+    /// Its answer is ready; with `unread`, not all that the sender may send will be read.
+    pub(super) fn request_ends(&self, unread: bool) {
+        if unread {
+            self.unread.store(true, Relaxed);
+        }
+        self.enter(Phase::Idle, 0);
+    }
+
+    /// Whether bytes may be on their way that nobody will read.
+    pub(super) fn may_have_unread(&self) -> bool {
+        self.unread.load(Relaxed) || self.mark().phase() == Phase::Head
+    }
+}

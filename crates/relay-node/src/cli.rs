@@ -1,0 +1,125 @@
+//! The command line: what can be asked for, and nothing of how it is done.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Environment, Sources};
+use crate::load::LoadArgs;
+
+/// Move events within a memory limit without being killed for it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "relay", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of `relay`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the node. SIGTERM drains it and ends it.
+    Run(RunArgs),
+    /// Check a configuration: every mistake at once, exit code 2 if there is one.
+    Check(ConfigArgs),
+    /// Say what is sensed, from where, and what is not available and why.
+    Doctor(DoctorArgs),
+    /// Send open-loop load to a node and reconcile what became of it.
+    Load(LoadArgs),
+    /// Print each error event of a running node as it happens.
+    Events(EventsArgs),
+    /// Print the configuration in force, as a file that could replace it.
+    Config(ConfigCommandArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML); the variable `RELAY_CONFIG` names one too.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one value over file and environment, such as `control.interval=100ms`; may be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `relay run`
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Where the machine is.
+    #[command(flatten)]
+    pub root: RootArgs,
+}
+
+/// Where kernel files are.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RootArgs {
+    /// Read every kernel file below DIR: a folder of files is a machine.
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+}
+
+/// `relay doctor`
+#[derive(Clone, Debug, Default, Args)]
+pub struct DoctorArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Where the machine is.
+    #[command(flatten)]
+    pub root: RootArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `relay events`
+#[derive(Clone, Debug, Args)]
+pub struct EventsArgs {
+    /// Admin address of the node.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9600")]
+    pub admin: SocketAddr,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `relay config`
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigCommandArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Add to each value who set it, what it is for, what is allowed and its variable.
+    #[arg(long)]
+    pub explain: bool,
+}
+
+const AFTER_HELP: &str = "\
+Precedence: --set, then RELAY_SECTION__KEY variables, then the file, then defaults.
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 75 emergency shutdown.";
+
+impl ConfigArgs {
+    /// The sources these flags name, beside the environment.
+    pub fn sources(&self, environment: &Environment) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            environment: environment.clone(),
+            set: self.set.clone(),
+        }
+    }
+}
+
+impl RootArgs {
+    /// The machine to look at.
+    pub fn root(&self) -> relay_sense::Root {
+        self.root
+            .as_ref()
+            .map_or_else(relay_sense::Root::system, relay_sense::Root::at)
+    }
+}

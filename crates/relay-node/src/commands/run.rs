@@ -1,0 +1,183 @@
+//! `relay run`: the node, from start to the final account.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use relay_engine::{EngineState, ShutdownRequest};
+use relay_sense::{Detection, detect};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::check::report;
+use crate::admin::Admin;
+use crate::cli::RunArgs;
+use crate::config::{Auto, Config, Environment, LimitFacts, summary};
+use crate::units::ByteSize;
+use crate::{exit, log, state_json, wiring};
+
+/// How often metrics are brought up to date without a scrape: the exporter keeps every histogram sample until then.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Buckets of every histogram, in seconds: 1 µs to 100 ms, and beyond that up to a minute for slow targets.
+const BUCKETS: [f64; 12] = [
+    1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 1.0, 10.0, 60.0,
+];
+
+/// Runs the node until a signal ends it.
+///
+/// # Errors
+///
+/// When `errors` cannot be written.
+pub fn execute(
+    args: &RunArgs,
+    environment: &Environment,
+    errors: &mut dyn Write,
+) -> io::Result<u8> {
+    let Some(loaded) = report(args.config.sources(environment).load(), errors)? else {
+        return Ok(exit::USAGE);
+    };
+    let config = loaded.into_config();
+    match run(&config, args) {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            writeln!(errors, "error: {}", chain(error.as_ref()))?;
+            Ok(exit::FAILURE)
+        }
+    }
+}
+
+type Error = Box<dyn std::error::Error>;
+
+fn run(config: &Config, args: &RunArgs) -> Result<u8, Error> {
+    log::init(&config.log)?;
+    let configured = config.memory.limit.fixed().map(ByteSize::bytes);
+    let detection = detect(&args.root.root(), configured)?;
+    let facts = LimitFacts::new(&detection, config.memory.soft_limit);
+    for line in summary(config, &facts).lines() {
+        info!(target: "relay::start", "{line}");
+    }
+    let workers = match config.runtime.workers {
+        Auto::Auto => detection.cpu.worker_threads().get(),
+        Auto::Fixed(workers) => workers,
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("relay-worker")
+        .enable_all()
+        .build()?
+        .block_on(node(config, args, &detection))
+}
+
+async fn node(config: &Config, args: &RunArgs, detection: &Detection) -> Result<u8, Error> {
+    let mut signals = Signals::new()?;
+    let metrics = install_metrics()?;
+    let listener = if config.admin.enabled {
+        Some(bind(config).await?)
+    } else {
+        None
+    };
+    let engine = wiring::engine(config, args.root.root(), detection)?
+        .start()
+        .await?;
+    let admin = Admin::new(engine.observer(), metrics);
+    let mut background = tokio::task::JoinSet::new();
+    if let Some(listener) = listener {
+        info!(target: "relay::start", "admin on http://{}", listener.local_addr()?);
+        background.spawn(admin.clone().serve(listener));
+    }
+    background.spawn(upkeep(admin.clone()));
+
+    let cause = tokio::select! {
+        name = signals.next() => name,
+        request = engine.shutdown_requested() => match request {
+            ShutdownRequest::Emergency => "emergency",
+            ShutdownRequest::Fatal => "a fatal error",
+        },
+    };
+    info!(deadline = ?config.shutdown.deadline, "draining: {cause}");
+    admin.set_draining();
+    let state = tokio::select! {
+        state = engine.shutdown(config.shutdown.deadline) => state,
+        name = signals.next() => {
+            warn!("ended at once: {name} again");
+            return Ok(exit::FAILURE);
+        }
+    };
+    let code = account(&state, cause);
+    background.shutdown().await;
+    Ok(code)
+}
+
+/// Logs the final account; the exit code says how the node ended.
+fn account(state: &EngineState, cause: &str) -> u8 {
+    let account = serde_json::json!({
+        "cause": cause,
+        "account": state_json::account(state),
+        "subscriptions": state_json::subscriptions(state),
+    });
+    info!(account = %account, "final account");
+    if cause == "emergency" {
+        exit::EMERGENCY
+    } else {
+        exit::SUCCESS
+    }
+}
+
+async fn upkeep(admin: Admin) -> io::Result<()> {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        admin.refresh();
+    }
+}
+
+fn install_metrics() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)?
+        .install_recorder()?;
+    metrics::describe_gauge!("relay_build_info", "Always 1; the version is a label.");
+    metrics::gauge!("relay_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+async fn bind(config: &Config) -> Result<TcpListener, Error> {
+    let address = config.admin.listen;
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("admin.listen: cannot listen on {address}: {error}; free the port or set another address").into()
+    })
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// An error with everything that caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,279 @@
+//! From configuration to engine: each configured part becomes a part of the builder.
+
+use crate::config::{
+    Adapter, Auto, Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpAdapter, HttpFormat,
+    HttpTarget, Law, Mode, Overflow, Target,
+};
+use crate::emitters::{self, Blackhole, FileConfig, FileSink, LineEmitter, StdoutSink};
+use crate::units::{ByteRate, ByteSize};
+use relay_control::{
+    AimdConfig, ControlConfig, DrainConfig, LadderConfig, LedgerConfig, Red, RedConfig,
+};
+use relay_engine::{EmitterOptions, Engine, EngineBuilder, RedEarlyDrop, RetryPolicy};
+use relay_event::{ErrorBus, Filter, PatternError};
+use relay_http::{BatchFormat, HttpEmitter, HttpEmitterConfig, HttpServer, HttpServerConfig};
+use relay_sense::{Detection, Root};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Repeats of one error within this time become one log line with a count.
+const FOLD: Duration = Duration::from_secs(1);
+
+/// What one connection costs at most while nothing is queued: its buffers, its task, and the kernel's share.
+const CONNECTION_BYTES: u64 = 64 * 1024;
+
+/// The share of the limit that connections may take, as a divisor.
+const CONNECTIONS_SHARE: u64 = 8;
+
+/// A blackhole of a known rate takes batches worth this much time, so that what it drains is seen as a steady flow.
+const BLACKHOLE_BATCHES_PER_SECOND: u64 = 20;
+
+/// A value that passed the checks of the configuration was refused by the part it is for.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// A pattern of an emitter.
+    #[error("emitters.{id}: {source}")]
+    Pattern {
+        /// The emitter.
+        id: String,
+        /// Why.
+        #[source]
+        source: PatternError,
+    },
+    /// The early-drop curve.
+    #[error("control.red: {0}")]
+    Red(relay_control::InvalidConfig),
+    /// An HTTP server or emitter.
+    #[error("{part}: {source}")]
+    Http {
+        /// Which.
+        part: String,
+        /// Why.
+        #[source]
+        source: relay_http::InvalidConfig,
+    },
+}
+
+/// An engine as configured, not started yet.
+///
+/// # Errors
+///
+/// When a part refuses its configuration.
+pub fn engine(
+    config: &Config,
+    root: Root,
+    detection: &Detection,
+) -> Result<EngineBuilder, WiringError> {
+    let mut builder = Engine::builder()
+        .with_root(root)
+        .with_mode(mode(config.control.mode))
+        .with_control(control(&config.control, detection))
+        .with_interval(config.control.interval)
+        .with_max_queue_delay(Some(config.control.max_queue_delay))
+        .with_drain(config.shutdown.deadline)
+        .with_errors(ErrorBus::with(config.errors.buffer, Some(FOLD)));
+    if let Auto::Fixed(limit) = config.memory.limit {
+        builder = builder.with_memory_limit(limit.bytes());
+    }
+    if let Some(limit) = config.memory.soft_limit {
+        builder = builder.with_soft_limit(limit.bytes());
+    }
+    for (id, adapter) in &config.adapters {
+        let Adapter::Http(http) = adapter;
+        let server = HttpServer::try_new(http_server(http, detection));
+        let server = server.map_err(|source| WiringError::Http {
+            part: format!("adapters.{id}"),
+            source,
+        })?;
+        builder = builder.with_adapter(id.as_str(), server);
+    }
+    for (id, emitter) in &config.emitters {
+        let options = options(id, emitter, &config.control)?;
+        builder = match &emitter.target {
+            Target::File(file) => {
+                let buffer = emitter.subscription.batch_bytes.bytes() as usize;
+                builder.with_emitter(
+                    id.as_str(),
+                    LineEmitter::new(FileSink::new(file_config(file)), buffer),
+                    options,
+                )
+            }
+            Target::Stdout => {
+                let buffer = emitter.subscription.batch_bytes.bytes() as usize;
+                builder.with_emitter(id.as_str(), LineEmitter::new(StdoutSink, buffer), options)
+            }
+            Target::Blackhole { rate } => {
+                let rate = rate.map(ByteRate::bytes_per_second);
+                builder.with_emitter(id.as_str(), Blackhole::new(rate), options)
+            }
+            Target::Http(http) => {
+                let emitter = HttpEmitter::try_new(http_emitter(
+                    http,
+                    emitter.subscription.batch_bytes.bytes(),
+                ));
+                let emitter = emitter.map_err(|source| WiringError::Http {
+                    part: format!("emitters.{id}"),
+                    source,
+                })?;
+                builder.with_emitter(id.as_str(), emitter, options.retry(retry(http)))
+            }
+        };
+    }
+    Ok(builder)
+}
+
+fn mode(mode: Mode) -> relay_engine::Mode {
+    match mode {
+        Mode::Enforce => relay_engine::Mode::Enforce,
+        Mode::Observe => relay_engine::Mode::Observe,
+        Mode::Off => relay_engine::Mode::Off,
+    }
+}
+
+fn control(control: &Control, detection: &Detection) -> ControlConfig {
+    let cpus = detection
+        .cpu
+        .affinity_cpus
+        .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
+    ControlConfig {
+        law: match control.law {
+            Law::Drain => relay_control::Law::Drain,
+            Law::Aimd => relay_control::Law::Aimd,
+            Law::None => relay_control::Law::None,
+        },
+        ladder: LadderConfig {
+            warning: control.ladder.warning.get(),
+            error: control.ladder.error.get(),
+            critical: control.ladder.critical.get(),
+            emergency: control.ladder.emergency.get(),
+            relief: control.ladder.relief.get(),
+            cpus,
+        },
+        aimd: AimdConfig {
+            enter: control.aimd.enter.get(),
+            exit: control.aimd.exit.get(),
+            critical: control.ladder.critical.get(),
+            increase: control.aimd.increase.get(),
+            decrease_factor: control.aimd.decrease_factor.get(),
+            floor: control.aimd.floor.get(),
+            cooldown: control.aimd.cooldown,
+        },
+        drain: DrainConfig {
+            setpoint: control.drain.setpoint.get(),
+            ..DrainConfig::default()
+        },
+        ledger: LedgerConfig {
+            share: control.ledger_share.get(),
+            ..LedgerConfig::default()
+        },
+        ..ControlConfig::default()
+    }
+}
+
+fn http_server(http: &HttpAdapter, detection: &Detection) -> HttpServerConfig {
+    let limit_bytes = detection
+        .memory
+        .as_ref()
+        .map_or(u64::MAX, |limit| limit.bytes);
+    let by_memory = limit_bytes / CONNECTIONS_SHARE / CONNECTION_BYTES;
+    let max_connections = http
+        .max_connections
+        .fixed()
+        .unwrap_or(by_memory.clamp(64, 4096) as usize);
+    HttpServerConfig {
+        listen: http.listen,
+        path: http.path.clone(),
+        max_body_bytes: http.max_body.bytes(),
+        max_connections,
+        request_timeout: http.request_timeout,
+        header_timeout: http.header_timeout,
+        idle_timeout: http.idle_timeout,
+        default_source: http.source.clone(),
+        default_topic: http.topic.clone(),
+        priority_header: http.priority_header.to_string(),
+        ..HttpServerConfig::default()
+    }
+}
+
+fn options(id: &str, emitter: &Emitter, control: &Control) -> Result<EmitterOptions, WiringError> {
+    let subscription = &emitter.subscription;
+    let pattern = |source| WiringError::Pattern {
+        id: id.to_string(),
+        source,
+    };
+    let mut filter =
+        Filter::topics(subscription.topics.iter().map(String::as_str)).map_err(pattern)?;
+    for source in &subscription.sources {
+        filter = filter.source(source).map_err(pattern)?;
+    }
+    let delivery = match subscription.delivery {
+        Delivery::Reliable => relay_event::Delivery::Reliable,
+        Delivery::Sheddable(overflow) => relay_event::Delivery::Sheddable {
+            overflow: match overflow {
+                Overflow::DropNewest => relay_event::Overflow::DropNewest,
+                Overflow::DropOldest => relay_event::Overflow::DropOldest,
+            },
+            early_drop: Arc::new(RedEarlyDrop(red(control)?)),
+        },
+    };
+    let batch_bytes = match emitter.target {
+        Target::Blackhole { rate: Some(rate) } => (rate.bytes_per_second()
+            / BLACKHOLE_BATCHES_PER_SECOND)
+            .clamp(1, subscription.batch_bytes.bytes()),
+        _ => subscription.batch_bytes.bytes(),
+    };
+    Ok(EmitterOptions::default()
+        .filter(filter)
+        .delivery(delivery)
+        .queue(
+            subscription.queue_events,
+            subscription.queue_bytes.fixed().map(ByteSize::bytes),
+        )
+        .batch(subscription.batch_events, batch_bytes, subscription.linger))
+}
+
+fn red(control: &Control) -> Result<Red, WiringError> {
+    let config = RedConfig {
+        min_threshold: control.red.min_threshold.get(),
+        max_threshold: control.red.max_threshold.get(),
+        max_probability: control.red.max_probability.get(),
+        ..RedConfig::default()
+    };
+    Red::try_new(config).map_err(WiringError::Red)
+}
+
+fn file_config(file: &FileTarget) -> FileConfig {
+    FileConfig {
+        path: file.path.clone(),
+        fsync: match file.fsync {
+            Fsync::Never => emitters::Fsync::Never,
+            Fsync::Batch => emitters::Fsync::Batch,
+            Fsync::Interval(period) => emitters::Fsync::Every(period),
+        },
+        rotate_bytes: file.rotate.bytes(),
+        keep: file.keep,
+    }
+}
+
+fn http_emitter(http: &HttpTarget, batch_bytes: u64) -> HttpEmitterConfig {
+    HttpEmitterConfig {
+        timeout: http.timeout,
+        in_flight: http.in_flight,
+        headers: http.headers.clone(),
+        format: match http.format {
+            HttpFormat::Batch => BatchFormat::Batch,
+            HttpFormat::Ndjson => BatchFormat::Lines,
+        },
+        // Bytes that are no text are a third longer in JSON, and attributes come on top.
+        max_request_bytes: (batch_bytes.saturating_mul(2) as usize).clamp(4 << 10, 1 << 30),
+        ..HttpEmitterConfig::new(http.url.uri().to_string())
+    }
+}
+
+fn retry(http: &HttpTarget) -> RetryPolicy {
+    RetryPolicy {
+        attempts: http.attempts,
+        initial: http.backoff_initial,
+        max: http.backoff_max,
+    }
+}

@@ -1,0 +1,405 @@
+//! The program as its users meet it: a real process, real HTTP, real signals, a real Prometheus parser.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A running node with a folder of its own; killed when dropped.
+struct Node {
+    child: Child,
+    dir: TempDir,
+    ingest: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn relay(dir: &Path, arguments: &[String]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
+    command
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+impl Node {
+    fn start(settings: &[&str]) -> Self {
+        let node = Self::spawn(settings);
+        let start = Instant::now();
+        while !node
+            .get("/readyz")
+            .is_some_and(|answer| answer.contains("200 OK"))
+        {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "not ready: {}",
+                node.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        node
+    }
+
+    fn spawn(settings: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let (ingest, admin) = (free_port(), free_port());
+        let mut arguments = vec!["run".to_owned()];
+        let listen = [
+            format!("adapters.http.listen=127.0.0.1:{ingest}"),
+            format!("admin.listen=127.0.0.1:{admin}"),
+            "log.format=json".to_owned(),
+        ];
+        for setting in listen
+            .iter()
+            .map(String::as_str)
+            .chain(settings.iter().copied())
+        {
+            arguments.extend(["--set".to_owned(), setting.to_owned()]);
+        }
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let child = relay(dir.path(), &arguments).stderr(log).spawn().unwrap();
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            child,
+            dir,
+            ingest: local(ingest),
+            admin: local(admin),
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    fn events(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("events.ndjson")).unwrap_or_default()
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        exchange(
+            self.admin,
+            &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"),
+        )
+    }
+
+    fn state(&self) -> Value {
+        let answer = self.get("/state").unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    fn post(&self, body: &str) -> String {
+        let length = body.len();
+        let head = format!(
+            "POST /v1/events?topic=t HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        exchange(self.ingest, &(head + body)).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code, within ten seconds.
+    fn wait(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "it does not end: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The account in the last line of the log.
+    fn account(&self) -> Value {
+        let log = self.log();
+        let line: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        serde_json::from_str(line["fields"]["account"].as_str().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn exchange(address: SocketAddr, request: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "waited in vain until {what}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn sigterm_drains_and_ends_with_a_closed_account() {
+    let mut node = Node::start(&[]);
+    for n in 0..20 {
+        assert!(node.post(&format!("event {n}")).starts_with("HTTP/1.1 202"));
+    }
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(0));
+    assert_eq!(node.events().lines().count(), 20);
+    let account = node.account();
+    assert_eq!(account["account"]["accepted"], 20);
+    assert_eq!(account["account"]["closed"], true);
+    assert_eq!(account["subscriptions"][0]["delivered"], 20);
+}
+
+#[test]
+fn readiness_goes_first_and_a_second_signal_ends_at_once() {
+    let slow = [
+        "emitters.sink.kind=blackhole",
+        "emitters.sink.rate=1KiB/s",
+        "shutdown.deadline=1h",
+    ];
+    let mut node = Node::start(&slow);
+    for _ in 0..5 {
+        assert!(node.post(&"x".repeat(10_000)).starts_with("HTTP/1.1 202"));
+    }
+    node.signal("TERM");
+    until("it is not ready", || {
+        node.get("/readyz")
+            .is_some_and(|answer| answer.contains("503"))
+    });
+    assert!(
+        node.get("/livez").unwrap().contains("200 OK"),
+        "alive while draining"
+    );
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(1));
+}
+
+#[test]
+fn an_event_that_is_none_is_told_counted_and_logged_once() {
+    let mut node = Node::start(&[]);
+    let request = "POST /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\
+                   Content-Type: application/cloudevents+json\r\n\r\n{\"id\": 1,";
+    let answer = exchange(node.ingest, request).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("\"at\""), "{answer}");
+    assert_eq!(node.state()["account"]["refused"]["invalid"], 1);
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(0));
+    assert_eq!(node.log().matches("INGEST_INVALID").count(), 1);
+}
+
+#[test]
+fn every_metric_passes_a_real_parser() {
+    let node = Node::start(&[]);
+    node.post("x");
+    until("it is delivered", || {
+        node.state()["subscriptions"][0]["delivered"] == 1
+    });
+    let answer = node.get("/metrics").unwrap();
+    let text = answer.split_once("\r\n\r\n").unwrap().1;
+    for name in [
+        "relay_events_accepted_total{adapter=\"http\"} 1",
+        "relay_memory_limit_bytes ",
+        "relay_memory_usage_bytes ",
+        "relay_memory_pressure_ratio ",
+        "relay_level 0",
+        "relay_emit_duration_seconds_bucket",
+        "relay_error_events_total{code=\"ADAPTER_START\"} 1",
+        "relay_build_info",
+    ] {
+        assert!(text.contains(name), "{name} is missing in:\n{text}");
+    }
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("promtool is there: apt-get install prometheus");
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.trim(), "");
+}
+
+#[test]
+fn events_are_printed_as_they_happen() {
+    let mut node = Node::start(&[]);
+    let address = node.admin.to_string();
+    let arguments = ["events", "--admin", address.as_str(), "--json"].map(str::to_owned);
+    let reader = relay(node.dir.path(), &arguments)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the reader is there", || {
+        let request = "POST /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                       Content-Type: application/cloudevents+json\r\nContent-Length: 1\r\n\r\n{";
+        exchange(node.ingest, request).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        true
+    });
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(0));
+    let output = String::from_utf8(reader.wait_with_output().unwrap().stdout).unwrap();
+    let first: Value = serde_json::from_str(output.lines().next().expect("an event")).unwrap();
+    assert!(
+        first["code"].is_string() && first["component"].is_string(),
+        "{first}"
+    );
+    assert!(output.contains("SHUTDOWN"), "{output}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_advice() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut node = Node::spawn(&[&format!("admin.listen={address}")]);
+    assert_eq!(node.wait(), Some(1));
+    let log = node.log();
+    assert!(
+        log.contains(&address.to_string()) && log.contains("free the port"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_full_disk_is_reported_once_holds_events_back_and_loses_none() {
+    // A disk of 64 KiB in a mount namespace of its own; its files are seen through /proc.
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("disk")).unwrap();
+    let (ingest, admin) = (free_port(), free_port());
+    let script = format!(
+        "mount -t tmpfs -o size=64k relay-test disk && head -c 48k /dev/zero > disk/ballast && exec {} run \
+         --set adapters.http.listen=127.0.0.1:{ingest} --set admin.listen=127.0.0.1:{admin} --set log.format=json \
+         --set emitters.file.path=disk/events.ndjson",
+        env!("CARGO_BIN_EXE_relay"),
+    );
+    let namespaces: &[&str] = if rustix::process::geteuid().is_root() {
+        &["--mount"]
+    } else {
+        &["--mount", "--user", "--map-root-user"]
+    };
+    let log = std::fs::File::create(dir.path().join("log")).unwrap();
+    let child = Command::new("unshare")
+        .args(namespaces)
+        .args(["sh", "-c", &script])
+        .current_dir(dir.path())
+        .stderr(log)
+        .spawn()
+        .expect("unshare is there: apt-get install util-linux");
+    let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let mut node = Node {
+        child,
+        dir,
+        ingest: local(ingest),
+        admin: local(admin),
+    };
+    let disk = Path::new("/proc")
+        .join(node.child.id().to_string())
+        .join("cwd/disk");
+    until("it is ready", || {
+        node.get("/readyz")
+            .is_some_and(|answer| answer.contains("200 OK"))
+    });
+    for n in 0..30 {
+        assert!(
+            node.post(&format!("{n:04}{}", "x".repeat(1000)))
+                .starts_with("HTTP/1.1 202"),
+            "{}",
+            node.log()
+        );
+    }
+    until("the disk is full", || {
+        node.state()["emitters"]["file"]["failures"].as_u64() > Some(0)
+    });
+    assert_eq!(node.state()["health"]["emitter:file"]["state"], "degraded");
+    std::fs::remove_file(disk.join("ballast")).unwrap();
+    until("all is written", || {
+        node.state()["subscriptions"][0]["delivered"] == 30
+    });
+    let text = std::fs::read_to_string(disk.join("events.ndjson")).unwrap();
+    for (n, line) in text.lines().enumerate() {
+        let event: Value = serde_json::from_str(line).expect("no torn line");
+        assert!(
+            event["data"]
+                .as_str()
+                .unwrap()
+                .starts_with(&format!("{n:04}")),
+            "in order, once: {n}"
+        );
+    }
+    assert_eq!(text.lines().count(), 30);
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(0));
+    let failures = node
+        .log()
+        .lines()
+        .filter(|line| line.contains("EMITTER_FAIL"))
+        .count();
+    assert_eq!(failures, 1, "one episode, one line");
+}
+
+#[test]
+fn a_sender_that_goes_away_in_the_middle_is_counted_and_harms_nobody() {
+    let mut node = Node::start(&[]);
+    let mut half = TcpStream::connect(node.ingest).unwrap();
+    half.write_all(
+        b"POST /v1/events?topic=t HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+    )
+    .unwrap();
+    until("it arrives", || node.state()["account"]["received"] == 1);
+    half.shutdown(Shutdown::Both).unwrap();
+    until("it is settled", || {
+        node.state()["account"]["refused"]["aborted"] == 1
+    });
+    assert_eq!(node.state()["ledger"]["used_bytes"], 0);
+    assert!(node.post("whole").starts_with("HTTP/1.1 202"));
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(0));
+    assert_eq!(node.account()["account"]["closed"], true);
+}

@@ -1,0 +1,44 @@
+//! Version 1: one hierarchy per controller or set of controllers.
+//!
+//! Source: kernel `admin-guide/cgroup-v1/memory` and `scheduler/sched-bwc`.
+
+use std::path::Path;
+
+use super::MemoryFiles;
+use crate::cpu::{CpuQuota, ratio};
+use crate::file;
+use crate::usage::StatKeys;
+
+/// Memory. The keys with `total_` cover the whole subtree, the bare ones miss children; `rss` is
+/// what version 2 calls `anon`. `memory.soft_limit_in_bytes` throttles nothing and is not asked.
+pub(crate) const MEMORY: MemoryFiles = MemoryFiles {
+    limit: "memory.limit_in_bytes",
+    soft_limit: None,
+    current: "memory.usage_in_bytes",
+    stat: "memory.stat",
+    stat_keys: StatKeys {
+        anon: b"total_rss",
+        shmem: b"total_shmem",
+        inactive_file: b"total_inactive_file",
+        active_file: b"total_active_file",
+        slab_reclaimable: None,
+        hierarchical_limit: Some(b"hierarchical_memory_limit"),
+    },
+    events: "memory.oom_control",
+};
+
+/// Whether the children of this group are charged to it too. Always so since Linux 5.11.
+pub(crate) fn charges_children(dir: &Path) -> bool {
+    let answer = file::read_whole(&dir.join("memory.use_hierarchy"));
+    !answer.is_ok_and(|text| text.trim_ascii() == b"0")
+}
+
+/// The CPU quota of one group; `None` where it has no such files.
+pub(crate) fn cpu_quota(dir: &Path) -> Option<CpuQuota> {
+    let quota = file::read_whole(&dir.join("cpu.cfs_quota_us")).ok()?;
+    if quota.trim_ascii() == b"-1" {
+        return Some(CpuQuota::Unlimited);
+    }
+    let period = file::read_whole(&dir.join("cpu.cfs_period_us")).ok()?;
+    Some(ratio(quota.trim_ascii(), period.trim_ascii()))
+}

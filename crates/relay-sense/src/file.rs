@@ -1,0 +1,104 @@
+//! Reading kernel files: whole ones at the start, held ones on every tick.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// The longest file read at the start. Mount tables of crowded hosts reach a few MiB.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Room for any file that holds one number.
+const NUMBER_BYTES: usize = 64;
+
+/// A kernel file kept open, so that reading it again is one system call.
+#[derive(Debug)]
+pub(crate) struct HeldFile {
+    file: File,
+}
+
+/// Reads a whole file, refusing to grow without end.
+pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            "longer than 16 MiB",
+        ));
+    }
+    Ok(bytes)
+}
+
+// === impl HeldFile ===
+
+impl HeldFile {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        File::open(path).map(|file| Self { file })
+    }
+
+    /// Opens a file that may rightly be absent; any other obstacle becomes a note.
+    pub(crate) fn open_optional(path: &Path, notes: &mut Vec<String>) -> Option<Self> {
+        match Self::open(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                notes.push(format!("{}: {error}", path.display()));
+                None
+            }
+        }
+    }
+
+    /// Reads the file from its beginning into `buffer`. Allocates nothing.
+    ///
+    /// One call is enough: the kernel renders these files whole and hands out what fits. A line that
+    /// did not fit is left out rather than handed on as a shorter number.
+    pub(crate) fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let length = loop {
+            match self.file.read_at(buffer, 0) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        if length < buffer.len() {
+            return Ok(&buffer[..length]);
+        }
+        let whole_lines = buffer.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        Ok(&buffer[..whole_lines])
+    }
+
+    /// Reads a file of one value and hands its text to `parse`; `None` where it cannot be read.
+    pub(crate) fn value<T>(&self, parse: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.read(&mut [0; NUMBER_BYTES]).ok().map(parse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(text: &str) -> HeldFile {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, text).unwrap();
+        HeldFile::open(&path).unwrap()
+    }
+
+    #[test]
+    fn a_line_that_does_not_fit_is_left_out() {
+        let file = held("anon 1234\nfile 5678\n");
+        assert_eq!(file.read(&mut [0; 64]).unwrap(), b"anon 1234\nfile 5678\n");
+        assert_eq!(file.read(&mut [0; 17]).unwrap(), b"anon 1234");
+        assert_eq!(file.read(&mut [0; 5]).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_folder_is_an_error_and_no_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = HeldFile::open(dir.path()).unwrap();
+        assert!(folder.value(<[u8]>::to_vec).is_none());
+        assert!(read_whole(dir.path()).is_err());
+    }
+}

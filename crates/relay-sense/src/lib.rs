@@ -1,0 +1,94 @@
+//! What the kernel says about memory: how much this process may use, how much it uses, and who says
+//! so.
+//!
+//! # The problem
+//!
+//! A Rust service in a container is killed without a word when its memory passes a limit that it
+//! never looked at. Looking is harder than it seems. The limit may be set on a parent group, on
+//! version 1 or 2 of the interface or on both at once, behind a bind mount, or outside the
+//! namespace; and the usage that the kernel shows counts the page cache, so that a process which
+//! merely writes a file seems to be about to die.
+//!
+//! ```text
+//! /proc/self/cgroup ──┐  which group?            ┌─▶ limit    smallest of all levels, RAM, config
+//! /proc/self/mountinfo ──▶ where is it mounted? ─┼─▶ usage    current · working set · unreclaimable
+//! /proc/meminfo ──────┘  what has the machine?   └─▶ headroom smallest of all levels
+//! ```
+//!
+//! # An example
+//!
+//! ```
+//! use std::time::Instant;
+//! use relay_sense::{Root, Sampler, detect};
+//!
+//! let root = Root::system();
+//!
+//! // Once, at the start: what is the limit, and who sets it?
+//! let detection = detect(&root, None)?;
+//! if let Some(memory) = &detection.memory {
+//!     println!("limit {} bytes, from {}", memory.bytes, memory.source);
+//! }
+//! println!("{} worker threads", detection.cpu.worker_threads());
+//! for note in &detection.notes {
+//!     println!("could not see: {note}");
+//! }
+//!
+//! // As often as you like: how close is it? Nothing is allocated here.
+//! let mut sampler = Sampler::new(&root)?;
+//! let sample = sampler.sample(Instant::now());
+//! match sample.headroom_bytes {
+//!     Some(bytes) => println!("{bytes} bytes left"),
+//!     None => println!("unknown: better be careful"),
+//! }
+//! # Ok::<(), relay_sense::SenseError>(())
+//! ```
+//!
+//! # Which figure to hold against the limit
+//!
+//! | figure | counts | use it for |
+//! |---|---|---|
+//! | `current_bytes` | everything, page cache too | nothing: it is at the limit as soon as files are written |
+//! | `working_set_bytes` | without the inactive page cache | comparing with kubelet and `docker stats` |
+//! | `unreclaimable_bytes` | what the kernel cannot free | **deciding** |
+//! | `resident_bytes` | this process alone | finding out who it is; it misses tmpfs, kernel memory and siblings |
+//!
+//! *No limit*, *unknown* and *zero* are three different values everywhere ([`Bound`], `Option`).
+//!
+//! # When not to use it
+//!
+//! - To *stop* at a limit. A figure read now is old by the time you allocate; reserve from a budget
+//!   that is smaller than the limit instead.
+//! - Outside Linux: it is not built there.
+//! - Where the limit is set on a level that nothing inside shows (some task runners limit only an
+//!   outer virtual machine). [`MemoryLimit::ancestors_hidden`] says that this may be so; configure
+//!   the limit then.
+//! - With swap: memory counted as unreclaimable could be swapped out, so the figure warns early.
+//!
+//! # Features
+//!
+//! None. The crate reads; it starts no thread, decides nothing and reports nothing on its own.
+
+mod bound;
+mod cgroup;
+mod cpu;
+mod detect;
+mod error;
+mod file;
+mod hierarchy;
+mod level;
+mod limit;
+mod meminfo;
+mod root;
+mod sample;
+mod sampler;
+mod text;
+mod usage;
+
+pub use bound::Bound;
+pub use cpu::{CpuLimit, CpuQuota, CpuSource};
+pub use detect::{Detection, detect};
+pub use error::SenseError;
+pub use limit::{LimitSource, MemoryLimit};
+pub use root::Root;
+pub use sample::{Binding, Sample, Scope};
+pub use sampler::Sampler;

@@ -1,0 +1,15 @@
+//! Machines made of folders: every layout in which a detector can go wrong, through the public API.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be built fails its test"
+)]
+
+mod cpu;
+mod hostile;
+mod limit_v1;
+mod limit_v2;
+mod machine;
+mod mounts;
+mod no_alloc;
+mod sampler;

@@ -1,0 +1,60 @@
+//! Developer commands of Relay: `cargo xtask test | tidy | stress | bench`.
+//!
+//! Each command is a module; `cargo xtask <command> --help` lists its flags.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "commands report to the person who typed them"
+)]
+
+mod bench;
+mod command;
+mod cpu;
+mod machine;
+mod packages;
+mod stress;
+mod test;
+mod tidy;
+mod units;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of Relay")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything that must be green: format, lints, house rules, tests, docs, a container test.
+    Test(test::Args),
+    /// The house rules that the compiler does not know.
+    Tidy,
+    /// Scenarios in a real container with a real memory limit.
+    #[command(subcommand)]
+    Stress(stress::Scenario),
+    /// Whole-program measurements.
+    #[command(subcommand)]
+    Bench(bench::Subject),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Test(args) => test::run(&args),
+        Command::Tidy => tidy::run(),
+        Command::Stress(scenario) => stress::run(&scenario),
+        Command::Bench(subject) => bench::run(&subject),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("\nFAILED: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

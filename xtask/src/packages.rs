@@ -1,0 +1,147 @@
+//! The Debian packages that tests and scenarios need: one list, in one place.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+/// Something to have installed, how to see that it is, and what for.
+#[derive(Debug)]
+pub(crate) struct Package {
+    name: &'static str,
+    provides: Provides,
+    purpose: &'static str,
+}
+
+#[derive(Debug)]
+enum Provides {
+    Program(&'static str),
+    OneOf(&'static [&'static str]),
+}
+
+/// What builds the static binary and runs it in a container.
+pub(crate) const CONTAINER: &[Package] = &[
+    Package {
+        name: "runc",
+        provides: Provides::Program("runc"),
+        purpose: "containers with a real memory limit",
+    },
+    Package {
+        name: "gcc",
+        provides: Provides::Program("cc"),
+        purpose: "the linker, and jemalloc is C",
+    },
+    Package {
+        name: "make",
+        provides: Provides::Program("make"),
+        purpose: "jemalloc's build",
+    },
+    Package {
+        name: "libc6-dev",
+        provides: Provides::OneOf(&[
+            "/usr/lib/x86_64-linux-gnu/libc.a",
+            "/usr/lib/aarch64-linux-gnu/libc.a",
+            "/usr/lib64/libc.a",
+            "/usr/lib/libc.a",
+        ]),
+        purpose: "the C library to link statically",
+    },
+];
+
+/// What further tests call.
+pub(crate) const TEST: &[Package] = &[Package {
+    name: "prometheus",
+    provides: Provides::Program("promtool"),
+    purpose: "promtool checks the metrics page",
+}];
+
+/// What pins a measurement to a core.
+pub(crate) const BENCH: &[Package] = &[Package {
+    name: "util-linux",
+    provides: Provides::Program("taskset"),
+    purpose: "taskset pins a program to a core",
+}];
+
+/// Installs what is missing: on Debian as root; elsewhere the error is the line to type.
+pub(crate) fn ensure(lists: &[&[Package]]) -> Result<()> {
+    let missing: Vec<_> = lists
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|p| !p.is_present())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for package in &missing {
+        println!("missing: {} ({})", package.name, package.purpose);
+    }
+    let names: Vec<_> = missing.iter().map(|package| package.name).collect();
+    let debian = Path::new("/etc/debian_version").exists() && command::exists("apt-get");
+    if !debian || !rustix::process::geteuid().is_root() {
+        bail!("{}", advice(&names, debian));
+    }
+    println!("installing: {}", names.join(" "));
+    command::run(apt_get().arg("update"))?;
+    command::run(
+        apt_get()
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(&names),
+    )
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .arg("--quiet=2")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn advice(names: &[&str], debian: bool) -> String {
+    let names = names.join(" ");
+    let line =
+        format!("sudo apt-get update && sudo apt-get install -y --no-install-recommends {names}");
+    if debian {
+        format!("packages are missing and only root can install them; type\n  {line}")
+    } else {
+        format!("install what is missing with your package manager; on Debian that is\n  {line}")
+    }
+}
+
+impl Package {
+    fn is_present(&self) -> bool {
+        match self.provides {
+            Provides::Program(program) => command::exists(program),
+            Provides::OneOf(files) => files.iter().any(|file| Path::new(file).exists()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_is_a_line_to_type() {
+        let text = advice(&["runc", "make"], true);
+        assert!(
+            text.ends_with("--no-install-recommends runc make"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn presence_is_looked_up_not_assumed() {
+        let package = |provides| Package {
+            name: "x",
+            provides,
+            purpose: "",
+        };
+        assert!(package(Provides::Program("sh")).is_present());
+        assert!(!package(Provides::Program("no-such-program-here")).is_present());
+        assert!(!package(Provides::OneOf(&["/no/such/file"])).is_present());
+    }
+}

@@ -1,0 +1,56 @@
+//! The statically linked `relay`: one file that runs on the host and in an empty rootfs alike.
+
+use std::env::consts::ARCH;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Common;
+use crate::{command, workspace};
+
+/// Builds the binary, unless the flags name one, and proves that it needs no shared library.
+pub(super) fn relay(common: &Common) -> Result<PathBuf> {
+    let binary = match &common.binary {
+        Some(binary) => binary.canonicalize().context("--binary")?,
+        None => build()?,
+    };
+    ensure!(
+        is_static(&binary)?,
+        "{} is dynamically linked; an empty rootfs has no libraries",
+        binary.display()
+    );
+    Ok(binary)
+}
+
+fn build() -> Result<PathBuf> {
+    let target = format!("{ARCH}-unknown-linux-gnu");
+    let folder = workspace::target().join("static");
+    println!("building the static relay in {}", folder.display());
+    command::run(
+        command::cargo()
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "relay-node",
+                "--bin",
+                "relay",
+            ])
+            .args(["--target", &target, "--target-dir"])
+            .arg(&folder)
+            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+    )?;
+    Ok(folder.join(target).join("release/relay"))
+}
+
+fn is_static(binary: &Path) -> Result<bool> {
+    let output = Command::new("ldd")
+        .arg(binary)
+        .output()
+        .context("cannot start ldd")?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    Ok(said.contains("statically linked") || said.contains("not a dynamic executable"))
+}

@@ -1,0 +1,67 @@
+//! The container's `config.json`, as the OCI runtime specification 1.0.2 defines it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// A container with its own processes, mounts and memory limit, in the host's network so that it
+/// listens on the host's loopback. No capability, no swap beyond the limit.
+pub(super) fn config(
+    arguments: &[&str],
+    data: &Path,
+    limit_bytes: u64,
+    cgroups_path: &str,
+) -> Value {
+    let mut args = vec!["/relay"];
+    args.extend(arguments);
+    json!({
+        "ociVersion": "1.0.2",
+        "root": { "path": "rootfs", "readonly": true },
+        "hostname": "relay",
+        "process": {
+            "terminal": false,
+            "user": { "uid": 0, "gid": 0 },
+            "args": args,
+            "env": ["PATH=/", "HOME=/data"],
+            "cwd": "/data",
+            "noNewPrivileges": true,
+        },
+        "mounts": [
+            mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+            mount("/dev", "tmpfs", "tmpfs", &["nosuid", "mode=755", "size=64k"]),
+            mount("/tmp", "tmpfs", "tmpfs", &["nosuid", "nodev", "size=16m"]),
+            mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
+            mount("/data", "bind", &data.to_string_lossy(), &["rbind", "rw"]),
+        ],
+        "linux": {
+            "cgroupsPath": cgroups_path,
+            "namespaces": [
+                { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" },
+            ],
+            "resources": { "memory": { "limit": limit_bytes, "swap": limit_bytes } },
+        },
+    })
+}
+
+fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value {
+    json!({ "destination": destination, "type": kind, "source": source, "options": options })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_covers_swap_and_the_network_is_the_hosts() {
+        let config = config(&["run"], Path::new("/x"), 64 << 20, "/relay/y");
+        let memory = &config["linux"]["resources"]["memory"];
+        assert_eq!(memory["limit"], memory["swap"]);
+        let namespaces = config["linux"]["namespaces"].as_array().unwrap();
+        assert!(
+            namespaces
+                .iter()
+                .all(|namespace| namespace["type"] != "network")
+        );
+        assert_eq!(config["process"]["args"], json!(["/relay", "run"]));
+    }
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask stress`: a real node, a real container, a real memory limit, the real OOM killer.
+//!
+//! ```text
+//! artifact ─▶ guest (runc | docker | podman) ─▶ node in the container
+//!                │                                 ▲        │ /state, 20 ms
+//!                ├─ cgroup ─▶ sampler, 10 ms       │        ▼
+//!                └─ wait status        `relay load` outside ─▶ measure ─▶ verdict ─▶ report
+//! ```
+//!
+//! What the node says of itself is compared with what is seen from outside: the memory with the
+//! cgroup's counters, the account with the load generator's.
+
+mod account;
+mod artifact;
+mod cgroup;
+mod false_alarm;
+mod guest;
+mod idle;
+mod load;
+mod measure;
+mod node;
+mod overload;
+mod probe;
+mod report;
+mod state;
+mod verdict;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use guest::RuntimeKind;
+
+/// A scenario and its flags.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Scenario {
+    /// More load than the emitter drains, protection on and off: survival, goodput, refusals.
+    Overload(overload::Args),
+    /// 600 MiB through the file emitter in 256 MiB: page cache is not pressure.
+    FalseAlarm(Common),
+    /// What a node costs that does nothing.
+    Idle(Common),
+}
+
+/// Flags that every scenario has.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Common {
+    /// What runs the container.
+    #[arg(long, value_enum, default_value_t)]
+    runtime: RuntimeKind,
+    /// Where reports and run data go [default: target/stress/SCENARIO].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// A statically linked `relay` to use instead of building one.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+pub(crate) fn run(scenario: &Scenario) -> Result<()> {
+    match scenario {
+        Scenario::Overload(args) => overload::run(args),
+        Scenario::FalseAlarm(common) => false_alarm::run(common),
+        Scenario::Idle(common) => idle::run(common),
+    }
+}
+
+/// The short container test of `cargo xtask test`.
+pub(crate) fn overload_quick() -> Result<()> {
+    overload::run(&overload::Args::quick())
+}
+
+/// The whole table.
+pub(crate) fn overload_full() -> Result<()> {
+    overload::run(&overload::Args::full())
+}
+
+pub(crate) fn false_alarm() -> Result<()> {
+    false_alarm::run(&Common::default())
+}
+
+pub(crate) fn idle() -> Result<()> {
+    idle::run(&Common::default())
+}
+
+impl Common {
+    fn out(&self, scenario: &str) -> PathBuf {
+        let default = || crate::workspace::target().join("stress").join(scenario);
+        self.out.clone().unwrap_or_else(default)
+    }
+}

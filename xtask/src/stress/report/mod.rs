@@ -1,0 +1,99 @@
+//! The report of the overload scenario: `report.json`, `report.md`, `report.html`.
+
+pub(super) mod chart;
+mod svg;
+mod table;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::overload::{RunResult, Setup};
+use crate::machine::{self, Fact};
+use svg::escape;
+
+const TITLE: &str = "Relay under overload";
+
+const EXPLANATION: &str = "Each row is a cell over all its runs, with the worst value of each \
+    figure. C is what the emitter drains; the load is open-loop at a multiple of C, then 0.5 C for \
+    3 s. Peak is the working set (usage without inactive file cache), sampled every 10 ms from \
+    outside, as a share of the limit. Goodput is the payload delivered during the overload as a \
+    share of what C allows. Latency counts from when an event was due. First refusal counts from \
+    the crossing of the threshold, recovery from the fall of the load to 95 % admission. \
+    Held is the growth of memory per byte of payload held, at the peak.";
+
+/// Writes the three files into `out`.
+pub(super) fn write(out: &Path, setup: &Setup, results: &[RunResult]) -> Result<()> {
+    let mut facts = machine::facts();
+    facts.push(("capacity C", setup.capacity.to_string()));
+    facts.push(("overload", format!("{} s", setup.duration.as_secs_f64())));
+    let report = json!({ "facts": json_facts(&facts), "runs": results });
+    std::fs::write(out.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
+    std::fs::write(out.join("report.md"), markdown(&facts, results))?;
+    std::fs::write(out.join("report.html"), html(&facts, results, out))?;
+    Ok(())
+}
+
+fn json_facts(facts: &[Fact]) -> serde_json::Value {
+    facts
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect()
+}
+
+fn markdown(facts: &[Fact], results: &[RunResult]) -> String {
+    let mut text = format!("# {TITLE}\n\n{EXPLANATION}\n\n");
+    for (name, value) in facts {
+        writeln!(text, "- {name}: {value}").ok();
+    }
+    let rows = table::rows(results);
+    writeln!(text, "\n| {} |", table::HEAD.join(" | ")).ok();
+    writeln!(text, "|{}", "---|".repeat(table::HEAD.len())).ok();
+    for row in rows {
+        writeln!(text, "| {} |", row.join(" | ")).ok();
+    }
+    writeln!(text, "\nCharts:\n").ok();
+    for result in results {
+        writeln!(text, "- [{0}](runs/{0}/chart.svg)", result.name()).ok();
+    }
+    text
+}
+
+fn html(facts: &[Fact], results: &[RunResult], out: &Path) -> String {
+    let mut text = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{TITLE}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{}</style>\
+         <h1>{TITLE}</h1><p>{EXPLANATION}</p><ul>",
+        include_str!("report.css")
+    );
+    for (name, value) in facts {
+        write!(text, "<li>{}: {}</li>", escape(name), escape(value)).ok();
+    }
+    text.push_str("</ul><div class=\"wide\"><table><thead><tr>");
+    for name in table::HEAD {
+        write!(text, "<th scope=\"col\">{}</th>", escape(name)).ok();
+    }
+    text.push_str("</tr></thead><tbody>");
+    for row in table::rows(results) {
+        text.push_str("<tr>");
+        for cell in row {
+            write!(text, "<td>{}</td>", escape(&cell)).ok();
+        }
+        text.push_str("</tr>");
+    }
+    text.push_str("</tbody></table></div>");
+    for result in results {
+        let chart = out.join("runs").join(result.name()).join("chart.svg");
+        let chart = std::fs::read_to_string(chart).unwrap_or_else(|error| error.to_string());
+        let summary = escape(&result.line());
+        write!(
+            text,
+            "<details open><summary>{summary}</summary>{chart}</details>"
+        )
+        .ok();
+    }
+    text.push_str("</html>\n");
+    text
+}
