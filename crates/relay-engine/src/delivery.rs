@@ -4,7 +4,8 @@ use crate::emitter::{EmitError, Emitted, Emitter, EmitterOptions, RetryPolicy};
 use crate::health::{Health, HealthRegistry};
 use crate::stop::Stop;
 use relay_event::{
-    Batch, Code, Component, DropReason, ErrorBus, ErrorEvent, Severity, Signal, Subscription,
+    Batch, Code, Component, DropReason, ErrorBus, ErrorEvent, Outcome, Severity, Signal,
+    Subscription,
 };
 use relay_forensics::{PanicGuard, Panicked};
 use std::sync::Arc;
@@ -183,6 +184,13 @@ impl Sender {
             }
             Ok(Emitted::Each(outcomes)) => {
                 self.recovered();
+                let rejected = outcomes
+                    .iter()
+                    .filter(|outcome| **outcome == Outcome::Rejected)
+                    .count();
+                if rejected > 0 {
+                    self.report_dropped(rejected, DropReason::Rejected);
+                }
                 batch.settle(&outcomes);
                 None
             }
@@ -224,10 +232,14 @@ impl Sender {
     }
 
     fn drop_rest(&self, batch: &mut Batch, reason: DropReason) {
+        self.report_dropped(batch.events().len(), reason);
+        batch.dropped(reason);
+    }
+
+    fn report_dropped(&self, events: usize, reason: DropReason) {
         let event = ErrorEvent::new(Code::EventDropped, Severity::Error, self.component.clone())
-            .with("events", batch.events().len() as u64)
+            .with("events", events as u64)
             .with("reason", reason.as_str());
         self.errors.publish(event);
-        batch.dropped(reason);
     }
 }

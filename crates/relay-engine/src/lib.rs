@@ -50,6 +50,11 @@
 //!
 //! If you only need a bounded bus, the laws, or the limit of the container, take that one crate.
 
+/// The example of the README, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod adapter;
 mod builder;
 mod delivery;

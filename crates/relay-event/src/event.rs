@@ -60,7 +60,7 @@ impl Event {
         }
     }
 
-    /// What an event with `payload_bytes` and `text_bytes` (id, headers, correlation and causation ids) is charged.
+    /// What an event with `payload_bytes` and `text_bytes` (id, source, headers, correlation and causation ids) is charged.
     pub const fn charge_bytes(payload_bytes: u64, text_bytes: u64) -> u64 {
         OVERHEAD_BYTES
             .saturating_add(payload_bytes)
@@ -263,7 +263,9 @@ impl EventBuilder {
         let time = self.time.unwrap_or_else(SystemTime::now);
         let id = self.id.unwrap_or_else(|| EventId::generate(time));
         let texts = [&self.correlation_id, &self.causation_id];
+        let source = self.source.unwrap_or_else(|| Arc::from("/"));
         let text_bytes = id.heap_bytes()
+            + source.len()
             + self.headers.text_bytes()
             + texts
                 .into_iter()
@@ -278,7 +280,7 @@ impl EventBuilder {
         Ok(Event(Arc::new(Inner {
             id,
             topic,
-            source: self.source.unwrap_or_else(|| Arc::from("/")),
+            source,
             time,
             priority: self.priority,
             headers: self.headers,

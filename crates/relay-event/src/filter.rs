@@ -4,6 +4,7 @@
 //! for itself. Patterns are compiled once, at subscribe, and matched without allocating.
 
 use crate::event::Event;
+use crate::text::control_character;
 use std::fmt;
 
 /// The longest pattern, in bytes, and the most parts of a filter: both come from outside in some uses.
@@ -40,7 +41,7 @@ impl Pattern {
     ///
     /// When `text` is empty, longer than 255 bytes, or holds a control character.
     pub fn new(text: &str) -> Result<Self, PatternError> {
-        if text.is_empty() || text.len() > MAX_PATTERN_BYTES || text.chars().any(char::is_control) {
+        if text.is_empty() || text.len() > MAX_PATTERN_BYTES || control_character(text).is_some() {
             let text = text.chars().take(MAX_PATTERN_BYTES).collect();
             return Err(PatternError { text });
         }

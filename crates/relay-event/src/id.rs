@@ -1,11 +1,16 @@
 //! Names of events: what a sender chose, or 128 bits of ours.
 
+use crate::text::control_character;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The longest id taken from a sender, in bytes.
 const MAX_BYTES: usize = 255;
+
+/// The length of a generated id as text.
+const DIGITS: usize = 32;
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The name of an event: unique together with its source.
 ///
@@ -41,9 +46,12 @@ impl EventId {
 impl FromStr for EventId {
     type Err = crate::EventError;
 
-    /// Keeps a sender's id as it is.
+    /// Keeps a sender's id as it is; one of ours that comes back is equal to what it was.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() || text.len() > MAX_BYTES || text.chars().any(char::is_control) {
+        if let Some(id) = generated(text) {
+            return Ok(Self(Repr::Generated(id)));
+        }
+        if text.is_empty() || text.len() > MAX_BYTES || control_character(text).is_some() {
             return Err(crate::EventError::Id {
                 max_bytes: MAX_BYTES,
             });
@@ -55,10 +63,29 @@ impl FromStr for EventId {
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Repr::Generated(id) => write!(f, "{id:032x}"),
+            Repr::Generated(id) => f.write_str(digits(*id, &mut [0; DIGITS])),
             Repr::Text(text) => f.write_str(text),
         }
     }
+}
+
+/// The id as hexadecimal digits: an id is written for each event that is answered, and formatting it would cost more
+/// than all the rest of the answer.
+fn digits(id: u128, buffer: &mut [u8; DIGITS]) -> &str {
+    for (pair, byte) in buffer.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(buffer).unwrap_or_default()
+}
+
+/// The number behind 32 lower-case hexadecimal digits.
+fn generated(text: &str) -> Option<u128> {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_ours = text.len() == DIGITS && text.bytes().all(is_digit);
+    is_ours
+        .then(|| u128::from_str_radix(text, 16).ok())
+        .flatten()
 }
 
 impl fmt::Debug for EventId {
@@ -78,12 +105,19 @@ mod tests {
         let late = early + Duration::from_millis(1);
         assert!(EventId::generate(early).to_string() < EventId::generate(late).to_string());
         assert_ne!(EventId::generate(early), EventId::generate(early));
-        assert_eq!(EventId::generate(early).to_string().len(), 32);
+        let id = EventId::generate(early);
+        let EventId(Repr::Generated(number)) = &id else {
+            panic!("{id}")
+        };
+        assert_eq!(id.to_string(), format!("{number:032x}"));
+        assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
     }
 
     #[test]
     fn senders_ids_are_kept_or_refused() {
         assert_eq!("order-7".parse::<EventId>().unwrap().to_string(), "order-7");
+        let upper = "0123456789ABCDEF0123456789ABCDEF";
+        assert_eq!(upper.parse::<EventId>().unwrap().to_string(), upper);
         assert!("".parse::<EventId>().is_err());
         assert!("a\r\nb".parse::<EventId>().is_err());
     }

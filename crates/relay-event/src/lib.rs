@@ -65,6 +65,7 @@ mod queue;
 mod report;
 mod subscription;
 mod tally;
+mod text;
 mod tokens;
 mod topic;
 mod wait;

@@ -1,5 +1,6 @@
 //! What an event is about: a short, checked, cheaply cloned name.
 
+use crate::text::control_character;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,8 +53,8 @@ impl Topic {
         if text.len() > MAX_BYTES {
             return Err(TopicError::TooLong(text.len()));
         }
-        match text.char_indices().find(|(_, c)| c.is_control()) {
-            Some((at, _)) => Err(TopicError::ControlCharacter(at)),
+        match control_character(text) {
+            Some(at) => Err(TopicError::ControlCharacter(at)),
             None => Ok(Self(Arc::from(text))),
         }
     }

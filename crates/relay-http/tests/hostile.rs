@@ -175,7 +175,7 @@ async fn a_body_without_end_is_read_up_to_the_limit() {
     })
     .await;
     let endless = head("transfer-encoding: chunked\r\n")
-        + &format!("3e8\r\n{}\r\n", "x".repeat(1000)).repeat(3000);
+        + &format!("3e8\r\n{}\r\n", "x".repeat(1000)).repeat(1900);
     let replies = server.send(endless).await;
     assert_eq!(
         (replies[0].status, replies[0].code().as_str()),
@@ -377,4 +377,24 @@ async fn more_connections_than_allowed_wait_their_turn() {
     })
     .await;
     drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_who_goes_on_writing_is_not_reset() {
+    let server = Server::start(config()).await;
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    tokio::task::block_in_place(|| {
+        stream
+            .write_all(head(&format!("a: {}", "x".repeat(64 << 10))).as_bytes())
+            .unwrap();
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(50));
+            stream
+                .write_all(&vec![b'x'; 64 << 10])
+                .expect("our side is not closed before its time");
+        }
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("HTTP/1.1 431"), "{said}");
+    });
 }

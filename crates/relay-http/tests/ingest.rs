@@ -121,6 +121,19 @@ async fn an_event_that_waits_holds_its_size_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_arrived_makes_room_for_what_arrives() {
+    let mut server = Server::start(config()).await;
+    for _ in 0..6 {
+        assert_eq!(
+            server.post("", vec![b'x'; 900 << 10]).await.status,
+            202,
+            "a quarter of the ledger is 2 MiB"
+        );
+    }
+    assert_eq!(server.events().len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_answered_with_their_place() {
     let mut server = Server::start(config()).await;
     let lines = format!("{}\n{}\n", numbered(1), EVENT.replace("/shop", ""));
@@ -239,10 +252,11 @@ async fn the_gate_is_asked_before_the_body_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_status_and_a_time_to_come_back() {
     let server = Server::start(HttpServerConfig {
-        max_body_bytes: 3 << 20,
+        max_body_bytes: 600 << 10,
         ..config()
     })
     .await;
+    server.budget.resize(Some(2 << 20));
     let expect = async |status, reason: RefusalReason, body: &[u8]| {
         let before = server.refused(reason);
         let reply = server.post("", body).await;
@@ -257,14 +271,20 @@ async fn every_refusal_has_its_status_and_a_time_to_come_back() {
         assert_eq!(server.refused(reason), before + 1);
     };
     expect(413, RefusalReason::BodyTooLarge, &vec![0; (3 << 20) + 1]).await;
+    expect(413, RefusalReason::BodyTooLarge, &vec![0; (600 << 10) + 1]).await;
     expect(
         413,
         RefusalReason::Gate(Reason::TooLarge),
-        &vec![0; 5 << 19],
+        &vec![0; 550 << 10],
     )
     .await;
-    let held = server.budget.reserve(6 << 20, Priority::Normal).unwrap();
-    expect(503, RefusalReason::Gate(Reason::Ledger), &vec![0; 1 << 20]).await;
+    let held = server.budget.reserve(1500 << 10, Priority::Normal).unwrap();
+    expect(
+        503,
+        RefusalReason::Gate(Reason::Ledger),
+        &vec![0; 200 << 10],
+    )
+    .await;
     server.gate.set_drain(Some(1024.0));
     server
         .gate

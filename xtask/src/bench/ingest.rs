@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::server::{Server, free_address, pinned};
+use crate::stress::artifact;
 use crate::units::parse_duration;
 use crate::{command, cpu, machine, packages, workspace};
 
@@ -66,30 +67,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Both are built alike, and as the stress runs build the node, so that nothing is compiled twice.
 fn build() -> Result<Programs> {
-    let packages = [("relay-node", "relay"), ("relay-bench", "bare_hyper")];
-    for (package, bin) in packages {
-        command::run(
-            command::cargo()
-                .args([
-                    "build",
-                    "--quiet",
-                    "--release",
-                    "--package",
-                    package,
-                    "--bin",
-                    bin,
-                ])
-                .arg("--target-dir")
-                .arg(workspace::target()),
-        )?;
-    }
-    let release = workspace::target().join("release");
     let out = workspace::target().join("bench");
     std::fs::create_dir_all(&out)?;
     Ok(Programs {
-        relay: release.join("relay"),
-        bare: release.join("bare_hyper"),
+        relay: artifact::build("relay-node", "relay")?,
+        bare: artifact::build("relay-bench", "bare_hyper")?,
         out,
     })
 }

@@ -13,7 +13,7 @@ use crate::{command, workspace};
 pub(super) fn relay(common: &Common) -> Result<PathBuf> {
     let binary = match &common.binary {
         Some(binary) => binary.canonicalize().context("--binary")?,
-        None => build()?,
+        None => build("relay-node", "relay")?,
     };
     ensure!(
         is_static(&binary)?,
@@ -23,26 +23,20 @@ pub(super) fn relay(common: &Common) -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn build() -> Result<PathBuf> {
+/// Builds one program of the workspace, optimised and statically linked.
+pub(crate) fn build(package: &str, bin: &str) -> Result<PathBuf> {
     let target = format!("{ARCH}-unknown-linux-gnu");
     let folder = workspace::target().join("static");
-    println!("building the static relay in {}", folder.display());
+    println!("building the static {bin} in {}", folder.display());
     command::run(
         command::cargo()
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--package",
-                "relay-node",
-                "--bin",
-                "relay",
-            ])
+            .args(["build", "--quiet", "--release"])
+            .args(["--package", package, "--bin", bin])
             .args(["--target", &target, "--target-dir"])
             .arg(&folder)
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;
-    Ok(folder.join(target).join("release/relay"))
+    Ok(folder.join(target).join("release").join(bin))
 }
 
 fn is_static(binary: &Path) -> Result<bool> {

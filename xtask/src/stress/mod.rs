@@ -11,7 +11,7 @@
 //! cgroup's counters, the account with the load generator's.
 
 mod account;
-mod artifact;
+pub(crate) mod artifact;
 mod cgroup;
 mod false_alarm;
 mod guest;

@@ -130,13 +130,12 @@ pub fn request(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Writes everything, then reads everything: what a simple sender does.
+/// Writes everything, then reads everything, which must both succeed: what a simple sender does.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut reply = Vec::new();
-    // A server may answer before it has read all, and then end the connection: the answer is to be had all the same.
-    let _ = stream.write_all(bytes);
+    stream.write_all(bytes)?;
     stream.read_to_end(&mut reply)?;
     Ok(reply)
 }

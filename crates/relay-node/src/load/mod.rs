@@ -11,7 +11,7 @@
 //!                           └─ full: failed{client_overrun}
 //! ```
 //!
-//! Every arrival is settled exactly once: an [`account::Arrival`] that is dropped unsettled counts
+//! Every arrival is settled exactly once: an `Arrival` that is dropped unsettled counts
 //! as timed out, so `sent = accepted + refused + failed` holds by construction.
 //!
 //! Everything runs on one thread: one core gives some ten thousands of requests a second.

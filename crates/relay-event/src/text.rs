@@ -1,0 +1,25 @@
+//! Checks of names that come from senders.
+
+/// Where the first control character is, in bytes; most names are ASCII and need no decoding.
+pub(crate) fn control_character(text: &str) -> Option<usize> {
+    if text.is_ascii() {
+        return text.bytes().position(|byte| byte.is_ascii_control());
+    }
+    text.char_indices()
+        .find(|(_, c)| c.is_control())
+        .map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn both_ways_agree(text in "\\PC{0,8}[\\x00-\\u{9f}]{0,3}\\PC{0,4}") {
+            let slow = text.char_indices().find(|(_, c)| c.is_control()).map(|(at, _)| at);
+            prop_assert_eq!(control_character(&text), slow);
+        }
+    }
+}
