@@ -50,6 +50,9 @@ impl Pattern {
 
     /// Whether the whole of `text` matches.
     pub fn matches(&self, text: &str) -> bool {
+        if &*self.text == "*" {
+            return true;
+        }
         let Some((first, rest)) = self.text.split_once('*') else {
             return &*self.text == text;
         };
