@@ -62,6 +62,7 @@ pub(crate) async fn run(
         .map(|_| Batch::with_capacity(options.batch_events, options.batch_bytes))
         .collect();
     let mut sending = Sending::new();
+    let name = sender.component.to_string();
     loop {
         let ready = async {
             let mut batch = next_spare(&mut spare, &mut sending, &options).await?;
@@ -75,10 +76,7 @@ pub(crate) async fn run(
             break;
         };
         collect(&mut subscription, &mut batch, options.linger).await;
-        let guarded = sender.guard.wrap(
-            &sender.component.to_string(),
-            send(Arc::clone(&sender), batch),
-        );
+        let guarded = sender.guard.wrap(&name, send(Arc::clone(&sender), batch));
         sending.spawn(guarded);
     }
     finish(&mut sending, &sender.give_up).await;

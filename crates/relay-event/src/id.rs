@@ -69,8 +69,8 @@ impl fmt::Display for EventId {
     }
 }
 
-/// The id as hexadecimal digits: an id is written for each event that is answered, and formatting it would cost more
-/// than all the rest of the answer.
+/// The id as hexadecimal digits, from a table: an id is written for each event that is answered, and the formatter of
+/// the standard library takes most of the time of doing so.
 fn digits(id: u128, buffer: &mut [u8; DIGITS]) -> &str {
     for (pair, byte) in buffer.chunks_exact_mut(2).zip(id.to_be_bytes()) {
         pair[0] = HEX[usize::from(byte >> 4)];

@@ -16,7 +16,7 @@
 //! let mut line = Vec::new();
 //! Json::new().encode(&event, &mut line);
 //! let again = Json::new().decode(&line)?.build()?;
-//! assert_eq!(again.id().to_string(), event.id().to_string());
+//! assert_eq!(again.id(), event.id());
 //! assert_eq!(again.payload(), event.payload());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
