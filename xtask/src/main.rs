@@ -2,6 +2,7 @@
 //!
 //! Each command is a module; `cargo xtask <command> --help` lists its flags.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     reason = "commands report to the person who typed them"

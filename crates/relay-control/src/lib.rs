@@ -60,6 +60,8 @@
 //!
 //! [`Duration`]: std::time::Duration
 
+#![forbid(unsafe_code)]
+
 pub mod aimd;
 mod config;
 pub mod controller;

@@ -50,6 +50,8 @@
 //!
 //! If you only need a bounded bus, the laws, or the limit of the container, take that one crate.
 
+#![forbid(unsafe_code)]
+
 /// The example of the README, compiled and run with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -5,9 +5,9 @@
 //! sum admits nothing until enough was returned. A sub-budget charges its parent too.
 
 use crate::priority::Priority;
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The size that stands for "no bound": bytes are counted, nothing is refused.
 const UNBOUNDED: u64 = u64::MAX;

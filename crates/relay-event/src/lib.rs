@@ -64,6 +64,7 @@ mod priority;
 mod queue;
 mod report;
 mod subscription;
+mod sync;
 mod tally;
 mod text;
 mod tokens;

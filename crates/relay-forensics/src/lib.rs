@@ -49,6 +49,8 @@
 //! The ring lives in the process and dies with it: against SIGKILL it is no help. It is no log
 //! either, since it forgets by design.
 
+#![forbid(unsafe_code)]
+
 pub mod panic_guard;
 mod panic_hook;
 #[cfg(feature = "profile")]

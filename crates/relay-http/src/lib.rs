@@ -31,6 +31,8 @@
 //! There is no TLS and no authentication here: put a proxy in front when the sender is not on the same host, which is
 //! also why the default address is a loopback one.
 
+#![forbid(unsafe_code)]
+
 mod client;
 mod cloudevents;
 mod error;

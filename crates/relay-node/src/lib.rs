@@ -15,6 +15,8 @@
 //! assert_eq!(invalid.problems()[0].nearest.as_deref(), Some("interval"));
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod cli;
 pub mod commands;

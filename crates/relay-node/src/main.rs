@@ -1,5 +1,7 @@
 //! The binary `relay`.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 /// Gives pages back soon after they were freed, which glibc's does not: what is freed must count as free, or a limit

@@ -68,6 +68,8 @@
 //!
 //! None. The crate reads; it starts no thread, decides nothing and reports nothing on its own.
 
+#![forbid(unsafe_code)]
+
 mod bound;
 mod cgroup;
 mod cpu;
