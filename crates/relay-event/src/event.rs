@@ -1,6 +1,7 @@
 //! The envelope that travels: built once, never copied, shared by reference count.
 
 use crate::budget::Reservation;
+use crate::counted::{Claim, Counted};
 use crate::error::EventError;
 use crate::id::EventId;
 use crate::priority::Priority;
@@ -12,7 +13,8 @@ use std::time::SystemTime;
 
 /// What one event costs beside its payload and its texts, in bytes: the envelope, its reference counts, a queue
 /// slot, and what an allocator adds to the two or three blocks it lies in.
-const OVERHEAD_BYTES: u64 = (size_of::<Inner>() + 16 + size_of::<Event>() + 96) as u64;
+const OVERHEAD_BYTES: u64 =
+    (size_of::<Inner>() + Counted::<Inner>::OVERHEAD_BYTES + size_of::<Event>() + 96) as u64;
 
 /// The most headers of one event, and the most bytes of a name or value.
 const MAX_HEADERS: usize = 64;
@@ -23,9 +25,9 @@ const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// Cloning is one reference count; the payload is never copied on its way through. When the event was built with
 /// [`EventBuilder::charge`], the last clone to be dropped, wherever that happens, returns its bytes to the ledger.
 #[derive(Clone)]
-pub struct Event(Arc<Inner>);
+pub struct Event(Counted<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     id: EventId,
     topic: Topic,
     source: Arc<str>,
@@ -115,6 +117,27 @@ impl Event {
     /// What it costs while it is queued, in bytes: payload, texts and a fixed overhead.
     pub fn size_bytes(&self) -> u64 {
         self.0.size_bytes
+    }
+
+    /// Takes `count` further claims on it.
+    pub(crate) fn add_claims(&self, count: usize) {
+        self.0.add_claims(count);
+    }
+
+    /// Turns this handle into a claim.
+    pub(crate) fn into_claim(self) -> Claim<Inner> {
+        self.0.into_claim()
+    }
+
+    /// Turns a claim back into a handle.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the claim, and nobody redeems it again.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn redeem(claim: Claim<Inner>) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { claim.redeem() })
     }
 
     /// Whether a ledger holds its bytes.
@@ -277,7 +300,7 @@ impl EventBuilder {
         if let Some(held) = &mut reservation {
             held.resize(size_bytes, self.priority)?;
         }
-        Ok(Event(Arc::new(Inner {
+        Ok(Event(Counted::new(Inner {
             id,
             topic,
             source,

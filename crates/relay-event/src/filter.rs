@@ -5,6 +5,7 @@
 
 use crate::event::Event;
 use crate::text::control_character;
+use crate::topic::Topic;
 use std::fmt;
 
 /// The longest pattern, in bytes, and the most parts of a filter: both come from outside in some uses.
@@ -138,18 +139,34 @@ impl Filter {
         self
     }
 
+    /// Whether it says anything about topics.
+    pub(crate) fn looks_at_topic(&self) -> bool {
+        !self.topics.is_empty()
+    }
+
+    /// Whether it says nothing but about topics.
+    pub(crate) fn is_by_topic(&self) -> bool {
+        self.sources.is_empty() && self.headers.is_empty()
+    }
+
+    /// Whether it wants events of this topic, as far as that goes.
+    pub(crate) fn matches_topic(&self, topic: &Topic) -> bool {
+        any(&self.topics, topic.as_str())
+    }
+
     /// Whether this filter wants `event`.
     pub fn matches(&self, event: &Event) -> bool {
-        let any = |patterns: &[Pattern], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
-        };
-        any(&self.topics, event.topic().as_str())
+        self.matches_topic(event.topic())
             && any(&self.sources, event.source())
             && self
                 .headers
                 .iter()
                 .all(|(name, value)| event.headers().get(name) == Some(value))
     }
+}
+
+fn any(patterns: &[Pattern], text: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
 }
 
 #[cfg(test)]

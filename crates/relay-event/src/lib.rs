@@ -46,6 +46,9 @@
 //!
 //! `json` adds [`codec`]: the `CloudEvents` 1.0 JSON form of an event, and a raw form.
 
+mod batch;
+mod bell;
+mod biased;
 mod budget;
 mod bus;
 mod clock;
@@ -53,16 +56,26 @@ mod code;
 #[cfg(feature = "json")]
 pub mod codec;
 mod component;
+mod counted;
 mod early_drop;
 mod error;
 mod error_bus;
 mod event;
+mod fence;
 mod filter;
 mod gate;
+mod group;
 mod id;
+mod log;
 mod priority;
+mod publisher;
 mod queue;
+mod reader;
 mod report;
+mod ring;
+mod routes;
+mod seat;
+mod side;
 mod subscription;
 mod sync;
 mod tally;
@@ -71,6 +84,7 @@ mod tokens;
 mod topic;
 mod wait;
 
+pub use batch::{Batch, Outcome};
 pub use budget::{BudgetError, ByteBudget, Reservation};
 pub use bus::{Bus, Progress, Publish, Published};
 pub use code::Code;
@@ -83,10 +97,10 @@ pub use filter::{Filter, Pattern, PatternError};
 pub use gate::{Gate, Permit, Reason, Rejection};
 pub use id::EventId;
 pub use priority::{ParsePriorityError, Priority};
+pub use publisher::{ExclusivePublisher, Publisher};
 pub use report::{ErrorEvent, Fields, Severity, Signal, Value};
 pub use subscription::{
-    Batch, Delivery, Outcome, Overflow, SubscribeOptions, Subscription, SubscriptionId,
-    SubscriptionMonitor,
+    Delivery, Overflow, Read, SubscribeOptions, Subscription, SubscriptionId, SubscriptionMonitor,
 };
 pub use tally::{DropReason, SubscriptionStats};
 pub use topic::{Topic, TopicError};

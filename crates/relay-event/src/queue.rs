@@ -1,52 +1,180 @@
-//! The queue of one subscription: first-in first-out, bounded in events and bytes, with bounds that move live.
+//! What the two sides of one subscription share: bounds, counts, and where its events lie.
 //!
-//! One mutex guards the events and the account, so a reading is always consistent; it is held for a push or a pop
-//! and never while waiting. A few numbers are mirrored in atomics for readers that may not wait, such as a control
-//! loop. Everything that knows how events are kept is in this module.
+//! Every cell has one writer: the publishing side (serialised by the bus's lock) or the receiver. A count is a plain
+//! store for its writer and a plain load for everybody else, so that an exporter or a control loop reads an account
+//! without a lock, and nothing of it costs the publishing path an atomic read-modify-write.
+//!
+//! Events lie in one of two places: in the shared [log](crate::log) of the group, or in a ring of its own. Only the
+//! publishing side moves a subscription from one to the other, and names the place by an *epoch*: odd numbers mean the
+//! log. It moves one into the log only after the receiver has acknowledged the last epoch and has taken everything.
 
+use crate::bell::{Bell, Sleepers};
 use crate::bus::Progress;
 use crate::early_drop::EarlyDrop;
-use crate::event::Event;
+use crate::event::{Event, Inner};
+use crate::log::{Log, Taken};
 use crate::subscription::Overflow;
-use crate::tally::{DropReason, SubscriptionStats, Tally};
-use crate::wait::{WaitList, lock};
+use crate::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+    fence,
+};
+use crate::sync::{Mutex, lock};
+use crate::tally::{DropReason, SubscriptionStats};
+use crate::wait::WaitList;
+use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, OnceLock};
+
+/// Slots of a group's shared log: the most that a member may lag behind before it is given a place of its
+/// own. Few in unit tests, so that they go round.
+pub(crate) const LOG_SLOTS: usize = if cfg!(test) { 8 } else { 1024 };
 
 /// What a sheddable subscription does; a reliable one has none.
 pub(crate) struct Shedding {
     pub(crate) overflow: Overflow,
-    pub(crate) early_drop: Arc<dyn EarlyDrop>,
+    pub(crate) early_drop: Option<Arc<dyn EarlyDrop>>,
+}
+
+/// What the members of a group share: those whose filters are equal.
+pub(crate) struct Shared {
+    log: OnceLock<Log<Inner>>,
+    pub(crate) sleepers: Arc<Sleepers>,
+    /// The members, for whoever has to wake them.
+    pub(crate) members: arc_swap::ArcSwap<Vec<Arc<Queue>>>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            log: OnceLock::new(),
+            sleepers: Arc::default(),
+            members: arc_swap::ArcSwap::default(),
+        }
+    }
+
+    /// The log; made when a group first has two members.
+    pub(crate) fn log(&self) -> &Log<Inner> {
+        self.log.get_or_init(|| Log::new(LOG_SLOTS))
+    }
+
+    /// Wakes the members that sleep, and drops claims that somebody who left held up. Runs code of executors and
+    /// destructors: call it without a lock.
+    #[cold]
+    pub(crate) fn look_after(&self) {
+        if self.sleepers.any() {
+            for queue in self.members.load().iter() {
+                queue.bell.ring();
+            }
+        }
+        if let Some(log) = self.log.get() {
+            log.reclaim();
+        }
+    }
 }
 
 pub(crate) struct Queue {
     pub(crate) name: Arc<str>,
     pub(crate) id: u64,
     pub(crate) shedding: Option<Shedding>,
-    limit_events: AtomicUsize,
-    limit_bytes: AtomicU64,
-    state: Mutex<State>,
+    pub(crate) group: Arc<Shared>,
+    pub(crate) bell: Bell,
     /// Publishers that wait for room here.
     pub(crate) room: WaitList,
-    len: AtomicUsize,
-    delivered_bytes: AtomicU64,
-    /// What the control loop saw last of the above.
-    looked_bytes: AtomicU64,
-    /// Whether the queue has run empty since a control loop last looked.
-    ran_empty: AtomicBool,
+    limit_events: AtomicUsize,
+    limit_bytes: AtomicU64,
+    /// How many events its ring holds at least; moved under the bus's lock.
+    pub(crate) ring_events: AtomicUsize,
+    /// Nothing more comes.
+    pub(crate) closed: AtomicBool,
+    /// Nothing more is delivered, not even what is queued.
+    pub(crate) ended: AtomicBool,
+    pub(crate) place: Place,
+    pub(crate) offered: Offered,
+    pub(crate) taken: Arc<CachePadded<Taken>>,
+    pub(crate) settled: Settled,
+    /// The events of a subscription that drops its oldest: the publishing side takes out there too.
+    pub(crate) evictable: Option<Mutex<VecDeque<Event>>>,
 }
 
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the events lie; written by the publishing side, but for what the receiver acknowledges.
 #[derive(Default)]
-struct State {
-    events: VecDeque<Event>,
-    bytes: u64,
-    tally: Tally,
-    closed: bool,
-    receiver: Option<Waker>,
+pub(crate) struct Place {
+    /// Odd: in the log.
+    pub(crate) epoch: AtomicU64,
+    /// The position in the log where the receiver begins, when it is moved there.
+    pub(crate) joined_at: AtomicU64,
+    /// Bytes that had been appended to the log by then.
+    pub(crate) joined_bytes: AtomicU64,
+    /// The position of the first event that was moved to the ring, when it is moved there.
+    pub(crate) left_at: AtomicU64,
+    /// Odd while the counts move from one place to the other; for readers of the account.
+    version: AtomicU64,
+    /// The epoch that the receiver knows; everything of earlier ones is gone.
+    pub(crate) acknowledged: AtomicU64,
+}
+
+impl Place {
+    /// Changes epoch and counts as one step for whoever reads the account (a sequence lock).
+    pub(crate) fn change(&self, counts: impl FnOnce()) {
+        add(&self.version, 1);
+        fence(Release);
+        counts();
+        self.epoch.store(self.epoch.load(Relaxed) + 1, Release);
+        self.version.store(self.version.load(Relaxed) + 1, Release);
+    }
+}
+
+pub(crate) fn is_log(epoch: u64) -> bool {
+    !epoch.is_multiple_of(2)
+}
+
+/// What the publishing side has done. What was put into the log since it joined is not yet counted here.
+#[derive(Default)]
+pub(crate) struct Offered {
+    pub(crate) put: AtomicU64,
+    pub(crate) put_bytes: AtomicU64,
+    pub(crate) evicted_bytes: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+/// What became of what was taken.
+#[derive(Default)]
+pub(crate) struct Settled {
+    /// Taken in batches, which settle each event.
+    pub(crate) batched: AtomicU64,
+    pub(crate) batched_bytes: AtomicU64,
+    delivered: AtomicU64,
+    delivered_bytes: AtomicU64,
+    payload_bytes: AtomicU64,
+    given_up: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+    /// What a control loop saw last of what was delivered.
+    looked_bytes: AtomicU64,
+    /// Whether nothing was queued at some time since a control loop last looked.
+    pub(crate) ran_empty: AtomicBool,
+}
+
+/// Adds to a cell that only the caller writes.
+#[inline]
+pub(crate) fn add(cell: &AtomicU64, more: u64) {
+    cell.store(cell.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+impl Offered {
+    /// Counts events that the publishing side dropped.
+    #[inline]
+    pub(crate) fn drop_many(&self, reason: DropReason, count: u64) {
+        add(&self.dropped[reason as usize], count);
+    }
 }
 
 impl Queue {
@@ -54,187 +182,154 @@ impl Queue {
         name: Arc<str>,
         id: u64,
         shedding: Option<Shedding>,
+        group: Arc<Shared>,
         limit_events: usize,
         limit_bytes: u64,
     ) -> Self {
+        let evicts = shedding
+            .as_ref()
+            .is_some_and(|shedding| shedding.overflow == Overflow::DropOldest);
         Self {
             name,
             id,
-            shedding,
+            bell: Bell::new(Arc::clone(&group.sleepers)),
+            group,
+            room: WaitList::default(),
             limit_events: AtomicUsize::new(limit_events),
             limit_bytes: AtomicU64::new(limit_bytes),
-            state: Mutex::default(),
-            room: WaitList::default(),
-            len: AtomicUsize::new(0),
-            delivered_bytes: AtomicU64::new(0),
-            looked_bytes: AtomicU64::new(0),
-            ran_empty: AtomicBool::new(true),
+            ring_events: AtomicUsize::new(limit_events),
+            closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            place: Place::default(),
+            offered: Offered::default(),
+            taken: Arc::default(),
+            settled: Settled {
+                ran_empty: AtomicBool::new(true),
+                ..Settled::default()
+            },
+            evictable: evicts.then(|| Mutex::new(VecDeque::with_capacity(limit_events))),
+            shedding,
         }
     }
 
-    /// Whether one more event of this size fits. An empty queue takes any one event: refusing it would block for
-    /// ever what the ledger has already let in.
-    fn fits(&self, state: &State, size_bytes: u64) -> bool {
-        state.events.is_empty()
-            || (state.events.len() < self.limit_events.load(Relaxed)
-                && state.bytes.saturating_add(size_bytes) <= self.limit_bytes.load(Relaxed))
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.shedding.is_none()
     }
 
-    fn occupancy(&self, state: &State) -> f64 {
-        let events = state.events.len() as f64 / self.limit_events.load(Relaxed).max(1) as f64;
-        let bytes = state.bytes as f64 / self.limit_bytes.load(Relaxed).max(1) as f64;
-        events.max(bytes)
+    pub(crate) fn limits(&self) -> (u64, u64) {
+        let events = self.limit_events.load(Relaxed) as u64;
+        (events, self.limit_bytes.load(Relaxed))
     }
 
-    fn mirror(&self, state: &State) {
-        self.len.store(state.events.len(), Relaxed);
-        self.delivered_bytes
-            .store(state.tally.delivered_bytes, Relaxed);
-        if state.events.is_empty() {
-            self.ran_empty.store(true, Relaxed);
+    /// Events and bytes that were ever put in.
+    fn put(&self) -> (u64, u64) {
+        let place = &self.place;
+        loop {
+            let version = place.version.load(Acquire);
+            let mut events = self.offered.put.load(Relaxed);
+            let mut bytes = self.offered.put_bytes.load(Relaxed);
+            if is_log(place.epoch.load(Relaxed)) {
+                let log = self.group.log();
+                events =
+                    events.wrapping_add(log.tail().wrapping_sub(place.joined_at.load(Relaxed)));
+                bytes =
+                    bytes.wrapping_add(log.bytes().wrapping_sub(place.joined_bytes.load(Relaxed)));
+            }
+            fence(Acquire);
+            if version.is_multiple_of(2) && place.version.load(Relaxed) == version {
+                return (events, bytes);
+            }
+            std::hint::spin_loop();
         }
     }
-}
 
-/// The publisher's side. The bus lets one publisher in at a time, so room that was seen stays until it is used.
-impl Queue {
-    /// Whether an event of this size can be put in now. A closed queue has room for everything: it keeps nothing.
-    pub(crate) fn has_room(&self, size_bytes: u64) -> bool {
-        let state = lock(&self.state);
-        state.closed || self.fits(&state, size_bytes)
+    /// Events and bytes that are queued now. What was taken is read first, so neither can be negative; a reading beside a
+    /// running receiver may be a little old.
+    pub(crate) fn queued(&self) -> (u64, u64) {
+        let (taken, taken_bytes) = self.taken();
+        let evicted = self.offered.dropped[DropReason::Oldest as usize].load(Relaxed);
+        let evicted_bytes = self.offered.evicted_bytes.load(Relaxed);
+        let (put, put_bytes) = self.put();
+        (
+            put.saturating_sub(taken + evicted),
+            put_bytes.saturating_sub(taken_bytes + evicted_bytes),
+        )
     }
 
-    /// Puts `event` in, after [`has_room`](Self::has_room) said yes.
-    pub(crate) fn put(&self, event: Event) {
-        let waker = {
-            let mut state = lock(&self.state);
-            if state.closed {
-                return;
-            }
-            self.push(&mut state, event)
-        };
-        wake(waker);
+    /// Whether a publisher that waits should look again.
+    pub(crate) fn has_room(&self) -> bool {
+        let ((events, bytes), (max, max_bytes)) = (self.queued(), self.limits());
+        self.closed.load(Relaxed) || events == 0 || (events < max && bytes < max_bytes)
     }
 
-    /// Offers `event` to a sheddable subscription: it is taken or counted as dropped, and never waits.
-    pub(crate) fn offer(&self, event: Event, shedding: &Shedding, critical: bool) {
-        let early = !critical && self.drops_early(&event, shedding);
-        // Evicted events are dropped after the lock: the drop may run code of whoever owns the payload.
-        let mut evicted = Vec::new();
-        let waker = {
-            let mut state = lock(&self.state);
-            if state.closed {
-                return;
-            }
-            let refused = if critical {
-                Some(DropReason::Shed)
-            } else if early {
-                Some(DropReason::Early)
-            } else if self.fits(&state, event.size_bytes()) {
-                None
-            } else if shedding.overflow == Overflow::DropNewest {
-                Some(DropReason::Full)
-            } else {
-                while !self.fits(&state, event.size_bytes()) {
-                    evicted.extend(pop(&mut state));
-                }
-                state
-                    .tally
-                    .drop_many(DropReason::Oldest, evicted.len() as u64);
-                None
-            };
-            match refused {
-                Some(reason) => {
-                    state.tally.offered += 1;
-                    state.tally.drop_one(reason);
-                    None
-                }
-                None => self.push(&mut state, event),
-            }
-        };
-        wake(waker);
-    }
-
-    /// Asks the policy without holding the lock: it is somebody else's code.
-    fn drops_early(&self, event: &Event, shedding: &Shedding) -> bool {
-        let occupancy = self.occupancy(&lock(&self.state));
-        let ask = || shedding.early_drop.drops(occupancy, event.priority());
-        catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
-    }
-
-    fn push(&self, state: &mut State, event: Event) -> Option<Waker> {
-        state.tally.offered += 1;
-        state.bytes += event.size_bytes();
-        state.events.push_back(event);
-        self.len.store(state.events.len(), Relaxed);
-        state.receiver.take()
+    #[inline]
+    pub(crate) fn taken(&self) -> (u64, u64) {
+        // The receiver stores the bytes first: an empty queue is never seen with bytes left.
+        let events = self.taken.events.load(Acquire);
+        (events, self.taken.bytes.load(Relaxed))
     }
 }
 
-/// The receiver's side.
+/// The receiver's side of the account.
 impl Queue {
-    /// Takes up to `max_events` and `max_bytes` (at least one event) into `into`. They are in flight until settled.
-    pub(crate) fn take(&self, into: &mut Vec<Event>, max_events: usize, max_bytes: u64) -> usize {
-        let taken = {
-            let mut state = lock(&self.state);
-            let mut bytes = 0;
-            let before = into.len();
-            while into.len() - before < max_events {
-                match state.events.front() {
-                    Some(next)
-                        if into.len() == before || bytes + next.size_bytes() <= max_bytes =>
-                    {
-                        bytes += next.size_bytes();
-                        into.extend(pop(&mut state));
-                    }
-                    _ => break,
-                }
-            }
-            let taken = into.len() - before;
-            state.tally.in_flight += taken as u64;
-            self.mirror(&state);
-            taken
-        };
-        if taken > 0 {
+    /// Counts events as taken: their room is free.
+    #[inline]
+    pub(crate) fn count_taken(&self, events: u64, bytes: u64) {
+        add(&self.taken.bytes, bytes);
+        let taken = self.taken.events.load(Relaxed).wrapping_add(events);
+        self.taken.events.store(taken, Release);
+    }
+
+    /// Tells a publisher that waits that there is room.
+    #[inline]
+    pub(crate) fn tell_publishers(&self) {
+        // The publisher's side of this is the heavy fence after it has joined the list.
+        crate::fence::light();
+        if self.room.is_waited_for() {
             self.room.wake_first();
         }
-        taken
     }
 
-    /// Ready with `true` when something is queued, with `false` when nothing is and nothing will be.
-    pub(crate) fn poll_ready(&self, cx: &Context<'_>) -> Poll<bool> {
-        let mut state = lock(&self.state);
-        if !state.events.is_empty() {
-            return Poll::Ready(true);
-        }
-        if state.closed {
-            return Poll::Ready(false);
-        }
-        state.receiver = Some(cx.waker().clone());
-        Poll::Pending
+    /// Counts events that were taken as not yet delivered: a batch will say.
+    pub(crate) fn count_batched(&self, events: &[Event]) {
+        let bytes: u64 = events.iter().map(Event::size_bytes).sum();
+        self.settled.batched.fetch_add(events.len() as u64, Relaxed);
+        self.settled.batched_bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// Closes the account of events in flight.
+    /// Closes the account of events that a batch delivered.
     pub(crate) fn settle(&self, delivered: &[Event]) {
         let bytes: u64 = delivered.iter().map(Event::size_bytes).sum();
         let payload: usize = delivered.iter().map(|event| event.payload().len()).sum();
-        let mut state = lock(&self.state);
-        state.tally.in_flight -= delivered.len() as u64;
-        state.tally.delivered += delivered.len() as u64;
-        state.tally.delivered_bytes += bytes;
-        state.tally.delivered_payload_bytes += payload as u64;
-        self.mirror(&state);
+        self.settled.delivered_bytes.fetch_add(bytes, Relaxed);
+        self.settled
+            .payload_bytes
+            .fetch_add(payload as u64, Relaxed);
+        self.settled
+            .delivered
+            .fetch_add(delivered.len() as u64, Release);
     }
 
-    /// Closes the account of events in flight that were not delivered.
+    /// Closes the account of events of a batch that were not delivered.
     pub(crate) fn give_up(&self, count: usize, reason: DropReason) {
-        let mut state = lock(&self.state);
-        state.tally.in_flight -= count as u64;
-        state.tally.drop_many(reason, count as u64);
+        self.settled.dropped[reason as usize].fetch_add(count as u64, Relaxed);
+        self.settled.given_up.fetch_add(count as u64, Release);
+    }
+
+    /// The receiver lets go of what is queued. Nothing is put in any more.
+    pub(crate) fn abandon(&self) {
+        let (events, bytes) = self.queued();
+        if events > 0 {
+            // Counted as a batch that was taken and given up, so that the account stays closed.
+            self.settled.batched.fetch_add(events, Relaxed);
+            self.settled.batched_bytes.fetch_add(bytes, Relaxed);
+            self.give_up(events as usize, DropReason::Unsubscribed);
+            self.count_taken(events, bytes);
+        }
     }
 }
 
-/// Knobs, the end, and what others see.
+/// Bounds, ends, and what others see.
 impl Queue {
     pub(crate) fn set_limits(&self, events: Option<usize>, bytes: Option<u64>) {
         if let Some(events) = events {
@@ -243,73 +338,83 @@ impl Queue {
         if let Some(bytes) = bytes {
             self.limit_bytes.store(bytes, Relaxed);
         }
-        self.room.wake_all();
     }
 
     /// Takes nothing more; what is queued can still be received.
     pub(crate) fn close(&self) {
-        let waker = {
-            let mut state = lock(&self.state);
-            state.closed = true;
-            state.receiver.take()
-        };
-        wake(waker);
+        self.closed.store(true, Release);
+        crate::bell::published();
+        self.bell.ring();
         self.room.wake_all();
     }
 
-    /// Takes nothing more and lets go of what is queued.
-    pub(crate) fn abandon(&self, reason: DropReason) {
+    /// Delivers nothing more; the receiver lets go of what is queued.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Release);
         self.close();
-        let events = {
-            let mut state = lock(&self.state);
-            let events = std::mem::take(&mut state.events);
-            state.bytes = 0;
-            state.tally.drop_many(reason, events.len() as u64);
-            self.mirror(&state);
-            events
-        };
-        drop(events);
+    }
+
+    fn delivered_bytes(&self) -> u64 {
+        let by_batches = self.settled.delivered_bytes.load(Relaxed);
+        let in_batches = self.settled.batched_bytes.load(Relaxed);
+        let (_, taken) = self.taken();
+        (taken + by_batches).saturating_sub(in_batches)
     }
 
     /// What was delivered since the last call, and whether something was queued all that time; never waits.
     pub(crate) fn take_progress(&self) -> Progress {
-        let total = self.delivered_bytes.load(Relaxed);
-        let empty = self.len.load(Relaxed) == 0;
-        let ran_empty = self.ran_empty.swap(empty, Relaxed) || empty;
+        let total = self.delivered_bytes();
+        let empty = self.queued().0 == 0;
+        let ran_empty = self.settled.ran_empty.swap(empty, Relaxed) || empty;
         Progress {
-            delivered_bytes: total - self.looked_bytes.swap(total, Relaxed),
+            delivered_bytes: total.saturating_sub(self.settled.looked_bytes.swap(total, Relaxed)),
             backlog: !ran_empty,
         }
     }
 
     pub(crate) fn stats(&self) -> SubscriptionStats {
-        let state = lock(&self.state);
+        // From the end of an event's way to its beginning: a reading beside running threads may show an event as still
+        // under way, and never one that came from nowhere.
+        let given_up = self.settled.given_up.load(Acquire);
+        let batch_delivered = self.settled.delivered.load(Acquire);
+        let mut dropped = [0; DropReason::ALL.len()];
+        for (index, count) in dropped.iter_mut().enumerate() {
+            *count = self.settled.dropped[index].load(Relaxed)
+                + self.offered.dropped[index].load(Relaxed);
+        }
+        let batched = self.settled.batched.load(Relaxed);
+        let (taken, _) = self.taken();
+        let (mut queued, mut queued_bytes) = self.queued();
+        if self.ended.load(Acquire) {
+            // Its receiver has yet to let go of it, and will not deliver it.
+            dropped[DropReason::Unsubscribed as usize] += queued;
+            (queued, queued_bytes) = (0, 0);
+        }
+        let (put, _) = self.put();
+        let refused: u64 = [DropReason::Full, DropReason::Early, DropReason::Shed]
+            .iter()
+            .map(|reason| self.offered.dropped[*reason as usize].load(Relaxed))
+            .sum();
+        let (limit_events, limit_bytes) = self.limits();
         SubscriptionStats {
             name: self.name.to_string(),
             id: self.id,
-            reliable: self.shedding.is_none(),
-            offered: state.tally.offered,
-            delivered: state.tally.delivered,
-            delivered_bytes: state.tally.delivered_bytes,
-            delivered_payload_bytes: state.tally.delivered_payload_bytes,
-            queued_events: state.events.len(),
-            queued_bytes: state.bytes,
-            in_flight: state.tally.in_flight,
-            limit_events: self.limit_events.load(Relaxed),
-            limit_bytes: self.limit_bytes.load(Relaxed),
-            dropped: state.tally.dropped,
+            reliable: self.is_reliable(),
+            offered: put + refused,
+            delivered: (taken + batch_delivered).saturating_sub(batched),
+            delivered_bytes: self.delivered_bytes(),
+            delivered_payload_bytes: self.settled.payload_bytes.load(Relaxed),
+            queued_events: queued as usize,
+            queued_bytes,
+            in_flight: batched.saturating_sub(batch_delivered + given_up),
+            limit_events: limit_events as usize,
+            limit_bytes,
+            dropped,
         }
     }
-}
 
-fn pop(state: &mut State) -> Option<Event> {
-    let event = state.events.pop_front()?;
-    state.bytes -= event.size_bytes();
-    Some(event)
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+    /// Locks the events of a subscription that drops its oldest.
+    pub(crate) fn lock_evictable(&self) -> Option<crate::sync::MutexGuard<'_, VecDeque<Event>>> {
+        self.evictable.as_ref().map(lock)
     }
 }

@@ -1,13 +1,20 @@
-//! Receiving: one at a time or in batches, and saying what became of each event.
+//! The receiving end of a bus: one at a time, many, or in place.
 
-use crate::early_drop::{EarlyDrop, Never};
+use crate::batch::Batch;
+use crate::bus::Inner;
+use crate::early_drop::EarlyDrop;
 use crate::event::Event;
 use crate::filter::Filter;
 use crate::queue::Queue;
-use crate::tally::{DropReason, SubscriptionStats};
+use crate::reader::Reader;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::tally::SubscriptionStats;
+use crate::wait::{Spin, block_on};
 use std::fmt;
 use std::future::poll_fn;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 /// The largest bound of a queue, in events.
 pub(crate) const MAX_EVENTS: usize = 1 << 20;
@@ -32,8 +39,8 @@ pub enum Delivery {
     Sheddable {
         /// What gives way when its queue is full.
         overflow: Overflow,
-        /// What is dropped before that.
-        early_drop: Arc<dyn EarlyDrop>,
+        /// What is dropped before that, if anything.
+        early_drop: Option<Arc<dyn EarlyDrop>>,
     },
 }
 
@@ -42,7 +49,7 @@ impl Delivery {
     pub fn sheddable(overflow: Overflow) -> Self {
         Self::Sheddable {
             overflow,
-            early_drop: Arc::new(Never),
+            early_drop: None,
         }
     }
 }
@@ -114,42 +121,72 @@ impl SubscribeOptions {
     }
 }
 
-/// The receiving end. Dropping it unsubscribes, and counts what was queued as [`DropReason::Unsubscribed`].
-#[derive(Debug)]
+/// The receiving end. Dropping it unsubscribes, and counts what was queued as
+/// [`DropReason::Unsubscribed`](crate::DropReason::Unsubscribed).
 pub struct Subscription {
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) bus: Weak<crate::bus::Inner>,
-    single: Vec<Event>,
+    reader: Reader,
+    bus: Weak<Inner>,
 }
 
-impl fmt::Debug for Queue {
+impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue")
-            .field("name", &self.name)
-            .field("id", &self.id)
+        f.debug_struct("Subscription")
+            .field("name", &self.queue().name)
+            .field("id", &self.queue().id)
             .finish_non_exhaustive()
     }
 }
 
 impl Subscription {
-    pub(crate) fn new(queue: Arc<Queue>, bus: Weak<crate::bus::Inner>) -> Self {
-        Self {
-            queue,
-            bus,
-            single: Vec::with_capacity(1),
-        }
+    pub(crate) fn new(reader: Reader, bus: Weak<Inner>) -> Self {
+        Self { reader, bus }
+    }
+
+    fn queue(&self) -> &Arc<Queue> {
+        &self.reader.queue
     }
 
     /// Its number on the bus.
     pub fn id(&self) -> SubscriptionId {
-        SubscriptionId(self.queue.id)
+        SubscriptionId(self.queue().id)
     }
 
     /// The next event, counted as delivered; `None` when nothing is queued.
+    #[inline]
     pub fn try_recv(&mut self) -> Option<Event> {
-        self.queue.take(&mut self.single, 1, u64::MAX);
-        self.queue.settle(&self.single);
-        self.single.pop()
+        self.reader.take()
+    }
+
+    /// As [`recv`](Self::recv), for whoever writes futures by hand.
+    ///
+    /// # Cancel safety
+    ///
+    /// An event is taken only in the call that returns it.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.poll_with(cx, Reader::take)
+    }
+
+    /// Waits until `take` gives something; ready with `None` when nothing will come.
+    fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut Reader) -> Option<T>,
+    ) -> Poll<Option<T>> {
+        if let Some(taken) = take(&mut self.reader) {
+            return Poll::Ready(Some(taken));
+        }
+        if self.queue().closed.load(Acquire) {
+            // What was put in before it was closed can be seen now.
+            return Poll::Ready(take(&mut self.reader));
+        }
+        self.queue().bell.sleep(cx.waker());
+        // Once more: what came before the bell was set has rung nobody.
+        let taken = take(&mut self.reader);
+        if taken.is_none() && !self.queue().closed.load(Acquire) {
+            return Poll::Pending;
+        }
+        self.queue().bell.stay_awake();
+        Poll::Ready(taken.or_else(|| take(&mut self.reader)))
     }
 
     /// The next event, counted as delivered; `None` when the bus is closed and everything was received.
@@ -158,60 +195,160 @@ impl Subscription {
     ///
     /// Cancelling loses nothing: an event is taken only in the poll that returns it.
     pub async fn recv(&mut self) -> Option<Event> {
-        loop {
-            if !poll_fn(|cx| self.queue.poll_ready(cx)).await {
-                return None;
-            }
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// As [`recv`](Self::recv), for a thread without a runtime: looks a few times before it sleeps, because waking a
+    /// thread costs the publisher more than a hundred looks.
+    pub fn recv_blocking(&mut self) -> Option<Event> {
+        let mut spin = Spin::new();
+        while spin.once() {
             if let Some(event) = self.try_recv() {
                 return Some(event);
             }
         }
+        block_on(self.recv())
+    }
+
+    /// Waits for an event, then moves up to `max` into `events`, all counted as delivered. Returns how many; zero when
+    /// the bus is closed and everything was received.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelling loses nothing: events are taken only in the poll that returns.
+    pub async fn recv_many(&mut self, events: &mut Vec<Event>, max: usize) -> usize {
+        if max == 0 {
+            return 0;
+        }
+        let Some(first) = self.recv().await else {
+            return 0;
+        };
+        let before = events.len();
+        events.push(first);
+        while events.len() - before < max {
+            match self.try_recv() {
+                Some(event) => events.push(event),
+                None => break,
+            }
+        }
+        events.len() - before
+    }
+
+    /// Shows up to `max` queued events where they lie, oldest first, without taking a reference of each: the cheapest
+    /// way to read. They are delivered, and their room is free, when the result is dropped.
+    ///
+    /// ```
+    /// use relay_event::{Bus, Event, SubscribeOptions};
+    ///
+    /// let bus = Bus::new("prices");
+    /// let mut subscription = bus.subscribe(SubscribeOptions::new("sum"))?;
+    /// for price in 1..=3_u8 {
+    ///     bus.try_publish(Event::builder("price").payload(vec![price]).build()?)?;
+    /// }
+    /// let sum: u8 = subscription.read(64).iter().map(|event| event.payload()[0]).sum();
+    /// assert_eq!(sum, 6);
+    /// assert!(subscription.read(64).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read(&mut self, max: usize) -> Read<'_> {
+        self.reader.look(max);
+        Read(&mut self.reader)
     }
 
     /// Waits until something is queued, then fills `batch` with up to its capacity; `false` when the bus is closed
-    /// and everything was received. What was still in the batch counts as [`DropReason::Abandoned`].
+    /// and everything was received. What was still in the batch counts as
+    /// [`DropReason::Abandoned`](crate::DropReason::Abandoned).
     ///
     /// # Cancel safety
     ///
     /// Cancelling loses nothing: events are taken only in the poll that returns.
     pub async fn recv_batch(&mut self, batch: &mut Batch) -> bool {
         batch.abandon();
-        loop {
-            if !poll_fn(|cx| self.queue.poll_ready(cx)).await {
-                return false;
-            }
-            if self.fill(batch) {
-                return true;
-            }
-        }
+        poll_fn(|cx| self.poll_with(cx, |reader| batch.fill(reader)))
+            .await
+            .is_some()
     }
 
     /// Adds what is queued to `batch`, up to its capacity; whether it holds anything.
     pub fn fill(&mut self, batch: &mut Batch) -> bool {
-        let room = batch.capacity - batch.events.len();
-        let bytes = batch.capacity_bytes.saturating_sub(batch.size_bytes());
-        if room > 0 && (bytes > 0 || batch.events.is_empty()) {
-            self.queue.take(&mut batch.events, room, bytes);
-            batch.queue.get_or_insert_with(|| Arc::clone(&self.queue));
-        }
-        !batch.events.is_empty()
+        batch.fill(&mut self.reader).is_some()
     }
 
     /// Moves its bounds, while publishers and this receiver run; `None` leaves one as it is. Shrinking below what
     /// is queued loses nothing: new events wait or are dropped until it fits. Events are clamped to 1 … 1,048,576.
     pub fn set_limits(&self, events: Option<usize>, bytes: Option<u64>) {
-        self.queue
-            .set_limits(events.map(|events| events.clamp(1, MAX_EVENTS)), bytes);
+        let events = events.map(|events| events.clamp(1, MAX_EVENTS));
+        match self.bus.upgrade() {
+            Some(bus) => bus.set_limits(self.queue(), events, bytes),
+            None => self.queue().set_limits(events, bytes),
+        }
     }
 
     /// What it has done and holds.
     pub fn stats(&self) -> SubscriptionStats {
-        self.queue.stats()
+        self.queue().stats()
     }
 
     /// A handle to its account, which outlives it.
     pub fn monitor(&self) -> SubscriptionMonitor {
-        SubscriptionMonitor(Arc::clone(&self.queue))
+        SubscriptionMonitor(Arc::clone(self.queue()))
+    }
+}
+
+impl futures_core::Stream for Subscription {
+    type Item = Event;
+
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(bus) = self.bus.upgrade() {
+            bus.remove(self.queue().id);
+        }
+        let queue = Arc::clone(self.queue());
+        queue.end();
+        queue.bell.stay_awake();
+        self.reader.let_go();
+    }
+}
+
+/// Events that are looked at in place. Dropping it counts them as delivered and frees their room.
+///
+/// An event that is needed for longer is cloned.
+pub struct Read<'a>(&'a mut Reader);
+
+impl Read<'_> {
+    /// The events, oldest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Event> {
+        self.0
+            .view()
+            .iter()
+            .map(|event: &ManuallyDrop<Event>| &**event)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.view().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for Read<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Drop for Read<'_> {
+    fn drop(&mut self) {
+        self.0.pass();
     }
 }
 
@@ -223,112 +360,5 @@ impl SubscriptionMonitor {
     /// What the subscription has done and holds.
     pub fn stats(&self) -> SubscriptionStats {
         self.0.stats()
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        if let Some(bus) = self.bus.upgrade() {
-            bus.remove(self.queue.id);
-        }
-        self.queue.abandon(DropReason::Unsubscribed);
-    }
-}
-
-/// What became of an event that was received in a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It arrived.
-    Delivered,
-    /// It did not, and is worth another attempt.
-    Retry,
-    /// It did not, and never will.
-    Rejected,
-}
-
-/// Events that were received together and are in flight until they are settled. Its memory is set aside when it is
-/// made and used again for each batch, so that emptying a queue needs no allocation.
-///
-/// Dropping it counts what is left as [`DropReason::Abandoned`].
-#[derive(Debug)]
-pub struct Batch {
-    events: Vec<Event>,
-    queue: Option<Arc<Queue>>,
-    capacity: usize,
-    capacity_bytes: u64,
-}
-
-impl Batch {
-    /// Room for so many events (at least one) of so many accounted bytes together.
-    pub fn with_capacity(events: usize, bytes: u64) -> Self {
-        let capacity = events.max(1);
-        Self {
-            events: Vec::with_capacity(capacity),
-            queue: None,
-            capacity,
-            capacity_bytes: bytes,
-        }
-    }
-
-    /// The events, oldest first.
-    pub fn events(&self) -> &[Event] {
-        &self.events
-    }
-
-    /// Their accounted bytes.
-    pub fn size_bytes(&self) -> u64 {
-        self.events.iter().map(Event::size_bytes).sum()
-    }
-
-    /// Whether it can take no more events.
-    pub fn is_full(&self) -> bool {
-        self.events.len() >= self.capacity || self.size_bytes() >= self.capacity_bytes
-    }
-
-    /// All arrived.
-    pub fn delivered(&mut self) {
-        if let Some(queue) = &self.queue {
-            queue.settle(&self.events);
-        }
-        self.events.clear();
-    }
-
-    /// None will arrive.
-    pub fn dropped(&mut self, reason: DropReason) {
-        if let Some(queue) = &self.queue
-            && !self.events.is_empty()
-        {
-            queue.give_up(self.events.len(), reason);
-        }
-        self.events.clear();
-    }
-
-    /// Settles each event by its outcome, in order; those to retry stay. Events beyond the outcomes stay too.
-    pub fn settle(&mut self, outcomes: &[Outcome]) {
-        let Some(queue) = self.queue.clone() else {
-            return;
-        };
-        let mut outcomes = outcomes.iter();
-        self.events.retain(|event| match outcomes.next() {
-            Some(Outcome::Delivered) => {
-                queue.settle(std::slice::from_ref(event));
-                false
-            }
-            Some(Outcome::Rejected) => {
-                queue.give_up(1, DropReason::Rejected);
-                false
-            }
-            Some(Outcome::Retry) | None => true,
-        });
-    }
-
-    fn abandon(&mut self) {
-        self.dropped(DropReason::Abandoned);
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.abandon();
     }
 }

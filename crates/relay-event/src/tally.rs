@@ -50,28 +50,8 @@ impl DropReason {
     }
 }
 
-/// Counts of one queue. Guarded by the queue's lock, so that every reading is consistent.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tally {
-    pub(crate) offered: u64,
-    pub(crate) delivered: u64,
-    pub(crate) delivered_bytes: u64,
-    pub(crate) delivered_payload_bytes: u64,
-    pub(crate) in_flight: u64,
-    pub(crate) dropped: [u64; DropReason::ALL.len()],
-}
-
-impl Tally {
-    pub(crate) fn drop_one(&mut self, reason: DropReason) {
-        self.drop_many(reason, 1);
-    }
-
-    pub(crate) fn drop_many(&mut self, reason: DropReason, count: u64) {
-        self.dropped[reason as usize] += count;
-    }
-}
-
-/// What a subscription has done and holds, all of one instant.
+/// What a subscription has done and holds: exact at any moment of quiet; beside running threads an event may still show
+/// as on its way that has already arrived.
 #[derive(Debug, Clone)]
 pub struct SubscriptionStats {
     /// The name it was given.
@@ -86,7 +66,7 @@ pub struct SubscriptionStats {
     pub delivered: u64,
     /// Accounted bytes of those.
     pub delivered_bytes: u64,
-    /// Payload bytes of those.
+    /// Payload bytes of those that were received in batches.
     pub delivered_payload_bytes: u64,
     /// Events that wait.
     pub queued_events: usize,

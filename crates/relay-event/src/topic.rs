@@ -59,6 +59,11 @@ impl Topic {
         }
     }
 
+    /// Whether both are one and the same allocation: a quick yes, and a no that means nothing.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,17 +1,14 @@
 //! Waiting without a runtime: a first-come list of wakers, and a way to block a plain thread on a future.
 
+use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::{Mutex, lock};
+use crossbeam_utils::Backoff;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-
-/// Locks, also after a panic elsewhere: what these mutexes guard is valid at every step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Those who wait for room, first come first woken. As long as the callers' own number of tasks.
 #[derive(Debug, Default)]
@@ -28,6 +25,12 @@ struct List {
 }
 
 impl WaitList {
+    /// Whether somebody waits.
+    #[inline]
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.len.load(Relaxed) > 0
+    }
+
     /// Joins at the end; returns the key of the place.
     pub(crate) fn join(&self, waker: &Waker) -> u64 {
         let mut list = lock(&self.list);
@@ -44,7 +47,6 @@ impl WaitList {
         if let Some(entry) = list.waiting.iter_mut().find(|entry| entry.0 == key) {
             entry.1.clone_from(waker);
         }
-        // After `wake_all` nobody is listed, and everybody may try.
         list.waiting.front().is_none_or(|first| first.0 >= key)
     }
 
@@ -68,16 +70,30 @@ impl WaitList {
         }
     }
 
-    /// Wakes all.
+    /// Wakes all, who keep their places: bounds have moved, or it is over.
     pub(crate) fn wake_all(&self) {
-        let waiting = {
-            let mut list = lock(&self.list);
-            self.len.store(0, Relaxed);
-            std::mem::take(&mut list.waiting)
+        let wakers: Vec<_> = {
+            let list = lock(&self.list);
+            list.waiting.iter().map(|entry| entry.1.clone()).collect()
         };
-        for (_, waker) in waiting {
+        for waker in wakers {
             waker.wake();
         }
+    }
+}
+
+/// Looking a few times before sleeping.
+pub(crate) struct Spin(Backoff);
+
+impl Spin {
+    pub(crate) fn new() -> Self {
+        Self(Backoff::new())
+    }
+
+    /// Waits a moment, longer each time; `false` when it is time to sleep.
+    pub(crate) fn once(&mut self) -> bool {
+        self.0.snooze();
+        !self.0.is_completed()
     }
 }
 

@@ -155,7 +155,7 @@ fn early_drop_sees_occupancy_and_priority_and_its_panic_takes_the_event() {
     };
     let delivery = Delivery::Sheddable {
         overflow: Overflow::DropNewest,
-        early_drop: Arc::new(early),
+        early_drop: Some(Arc::new(early)),
     };
     let subscription = bus
         .subscribe(

@@ -213,7 +213,7 @@ fn options(id: &str, emitter: &Emitter, control: &Control) -> Result<EmitterOpti
                 Overflow::DropNewest => relay_event::Overflow::DropNewest,
                 Overflow::DropOldest => relay_event::Overflow::DropOldest,
             },
-            early_drop: Arc::new(RedEarlyDrop(red(control)?)),
+            early_drop: Some(Arc::new(RedEarlyDrop(red(control)?))),
         },
     };
     let batch_bytes = match emitter.target {

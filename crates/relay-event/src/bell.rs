@@ -1,0 +1,123 @@
+//! Waking a reader that sleeps, at the price of one load a publish while nobody does.
+//!
+//! Each reader has a bell; the readers of a group share a count of those who sleep. A reader first says that it sleeps
+//! and then looks once more; a publisher first makes its events visible and then looks at the count. With a full
+//! barrier between the two steps on both sides (Dekker), one of them sees the other.
+
+use crate::sync::atomic::{
+    AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed, Ordering::SeqCst, fence,
+};
+use std::sync::Arc;
+use std::task::Waker;
+
+#[cfg(not(relay_loom))]
+use atomic_waker::AtomicWaker;
+#[cfg(relay_loom)]
+use loom::future::AtomicWaker;
+
+/// How many readers of a group sleep.
+#[derive(Debug, Default)]
+pub(crate) struct Sleepers(AtomicUsize);
+
+impl Sleepers {
+    /// Whether somebody may have to be woken; after [`published`].
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
+}
+
+/// The barrier of the publisher's side: between making events visible and looking for sleepers.
+#[inline]
+pub(crate) fn published() {
+    fence(SeqCst);
+}
+
+/// The bell of one reader.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    sleeps: AtomicBool,
+    waker: AtomicWaker,
+    sleepers: Arc<Sleepers>,
+}
+
+impl Bell {
+    pub(crate) fn new(sleepers: Arc<Sleepers>) -> Self {
+        Self {
+            sleeps: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            sleepers,
+        }
+    }
+
+    /// Says that the reader sleeps; it has to look once more after that.
+    pub(crate) fn sleep(&self, waker: &Waker) {
+        #[cfg(not(relay_loom))]
+        self.waker.register(waker);
+        #[cfg(relay_loom)]
+        self.waker.register_by_ref(waker);
+        if !self.sleeps.swap(true, AcqRel) {
+            self.sleepers.0.fetch_add(1, AcqRel);
+        }
+        fence(SeqCst);
+    }
+
+    /// The reader found something after all, or goes away.
+    pub(crate) fn stay_awake(&self) -> bool {
+        let slept = self.sleeps.load(Relaxed) && self.sleeps.swap(false, AcqRel);
+        if slept {
+            self.sleepers.0.fetch_sub(1, AcqRel);
+        }
+        slept
+    }
+
+    /// Wakes the reader if it sleeps.
+    pub(crate) fn ring(&self) {
+        if self.stay_awake() {
+            self.waker.wake();
+        }
+    }
+}
+
+#[cfg(all(test, relay_loom))]
+mod models {
+    use super::*;
+    use crate::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
+    use loom::future::block_on;
+    use loom::thread;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    /// If a wake-up could be lost, the reader would sleep for ever and the model would report a deadlock.
+    #[test]
+    fn no_wake_up_is_lost() {
+        loom::model(|| {
+            let sleepers = Arc::new(Sleepers::default());
+            let bell = Arc::new(Bell::new(Arc::clone(&sleepers)));
+            let tail = Arc::new(AtomicU64::new(0));
+            let publisher = {
+                let (bell, tail, sleepers) = (bell.clone(), tail.clone(), sleepers.clone());
+                thread::spawn(move || {
+                    tail.store(1, Release);
+                    published();
+                    if sleepers.any() {
+                        bell.ring();
+                    }
+                })
+            };
+            block_on(poll_fn(|cx| {
+                if tail.load(Acquire) == 1 {
+                    return Poll::Ready(());
+                }
+                bell.sleep(cx.waker());
+                if tail.load(Acquire) == 1 {
+                    bell.stay_awake();
+                    return Poll::Ready(());
+                }
+                Poll::Pending
+            }));
+            publisher.join().unwrap();
+            assert!(!sleepers.any());
+        });
+    }
+}

@@ -1,0 +1,241 @@
+//! The subscriptions with equal filters: they are offered the same events, so those to whom nothing special applies share
+//! one log, and an event costs the same however many they are.
+
+use crate::counted::Claim;
+use crate::event::{Event, Inner};
+use crate::filter::Filter;
+use crate::queue::{Queue, Shared};
+use crate::ring::Spare;
+use crate::seat::{Credit, Evicted, Seat, Verdict};
+use crate::side::Chores;
+use std::sync::Arc;
+
+pub(crate) struct Group {
+    pub(crate) filter: Filter,
+    pub(crate) shared: Arc<Shared>,
+    /// Those that read the log.
+    logged: Vec<Seat>,
+    /// Those that have a queue of their own.
+    apart: Vec<Seat>,
+    /// What all members of the log have room for.
+    credit: Credit,
+    /// Whether the event at hand is for this group.
+    chosen: bool,
+    /// Whether somebody has left the log: it may have held claims that others have passed.
+    left: bool,
+}
+
+/// Why an event cannot be put in now.
+pub(crate) enum Blocked {
+    /// This reliable subscription has no room.
+    Full(Arc<Queue>),
+    /// The log has passed events that nobody has let go of yet: [`reclaim`](crate::log::Log::reclaim), and try again.
+    Reclaim(Arc<Shared>),
+}
+
+impl Group {
+    pub(crate) fn new(filter: Filter, shared: Arc<Shared>) -> Self {
+        Self {
+            filter,
+            shared,
+            logged: Vec::new(),
+            apart: Vec::new(),
+            credit: Credit::default(),
+            chosen: false,
+            left: false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.logged.len() + self.apart.len()
+    }
+
+    fn seats(&mut self) -> impl Iterator<Item = &mut Seat> {
+        self.logged.iter_mut().chain(&mut self.apart)
+    }
+
+    /// Adds a member, apart at first. Whatever publishing may need later is set aside now.
+    pub(crate) fn add(&mut self, seat: Seat) {
+        let count = self.len() + 1;
+        self.apart.push(seat);
+        self.apart.reserve(count);
+        self.logged.reserve(count);
+        if count > 1 {
+            self.shared.log().reserve(count);
+        }
+        self.members_changed();
+    }
+
+    /// Takes a member out, with what it has not read in its own ring.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Seat> {
+        if let Some(index) = self.logged.iter().position(|seat| seat.queue.id == id) {
+            self.set_apart(index);
+        }
+        let index = self.apart.iter().position(|seat| seat.queue.id == id)?;
+        let seat = self.apart.swap_remove(index);
+        // One alone is better off with a queue of its own.
+        if self.len() == 1 && !self.logged.is_empty() {
+            self.set_apart(0);
+        }
+        self.members_changed();
+        Some(seat)
+    }
+
+    fn members_changed(&mut self) {
+        let members: Vec<_> = self.seats().map(|seat| Arc::clone(&seat.queue)).collect();
+        self.shared.members.store(Arc::new(members));
+    }
+
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.logged
+            .iter()
+            .chain(&self.apart)
+            .any(|seat| seat.queue.id == id)
+    }
+
+    /// Bounds of a member have moved. `spare` is a larger ring, where one is needed.
+    pub(crate) fn limits_moved(&mut self, id: u64, spare: Option<Spare<Inner>>) {
+        self.credit = Credit::default();
+        if let Some(seat) = self.seats().find(|seat| seat.queue.id == id) {
+            seat.limits_moved(spare);
+        }
+    }
+
+    /// Takes those that may be shed out of the log.
+    pub(crate) fn set_sheddable_apart(&mut self) {
+        let mut index = 0;
+        while index < self.logged.len() {
+            if self.logged[index].queue.is_reliable() {
+                index += 1;
+            } else {
+                self.set_apart(index);
+            }
+        }
+    }
+
+    fn set_apart(&mut self, index: usize) {
+        let mut seat = self.logged.swap_remove(index);
+        seat.leave();
+        self.apart.push(seat);
+        self.left = true;
+    }
+
+    /// Notes that somebody has to look after the group, where no lock is held: members sleep, or there are claims to drop.
+    #[inline]
+    pub(crate) fn care(&mut self, chores: &mut Chores) {
+        if self.left || self.shared.sleepers.any() {
+            self.left = false;
+            chores.look_after(&self.shared);
+        }
+    }
+
+    /// Looks what each member would do with an event, without doing it: how many claims that takes, and of how many members.
+    #[inline]
+    pub(crate) fn prepare(
+        &mut self,
+        event: &Event,
+        critical: bool,
+    ) -> Result<(usize, usize), Blocked> {
+        self.chosen = self.filter.is_by_topic() || self.filter.matches(event);
+        if !self.chosen {
+            return Ok((0, 0));
+        }
+        let (size_bytes, priority) = (event.size_bytes(), event.priority());
+        if self.len() > 1 {
+            if !self.apart.is_empty() {
+                self.let_join(critical);
+            }
+            if !self.logged.is_empty() && !self.credit.covers(size_bytes) {
+                self.refresh(size_bytes)?;
+            }
+        }
+        let mut claims = usize::from(!self.logged.is_empty());
+        for seat in &mut self.apart {
+            match seat.judge(size_bytes, priority, critical) {
+                Verdict::Take | Verdict::Evict => claims += 1,
+                Verdict::Drop(_) => {}
+                Verdict::Full => return Err(Blocked::Full(Arc::clone(&seat.queue))),
+            }
+        }
+        Ok((claims, self.len()))
+    }
+
+    /// Moves those into the log that have caught up.
+    fn let_join(&mut self, critical: bool) {
+        let mut index = 0;
+        while index < self.apart.len() {
+            if self.apart[index].can_join(critical) {
+                let mut seat = self.apart.swap_remove(index);
+                seat.join();
+                self.logged.push(seat);
+                self.credit = Credit::default();
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Asks every member of the log how much room it has. Those that may be shed and have none are set apart, and so is
+    /// the slowest when the log has gone round to it: nobody waits for it but its own publishers.
+    #[cold]
+    fn refresh(&mut self, size_bytes: u64) -> Result<(), Blocked> {
+        let log = Arc::clone(&self.shared);
+        let log = log.log();
+        let mut index = 0;
+        let mut credit = Credit {
+            events: u64::MAX,
+            bytes: u64::MAX,
+        };
+        while let Some(seat) = self.logged.get_mut(index) {
+            let room = seat.room(size_bytes);
+            if room.covers(size_bytes) {
+                credit.limit(room);
+                index += 1;
+            } else if seat.queue.is_reliable() {
+                return Err(Blocked::Full(Arc::clone(&seat.queue)));
+            } else {
+                self.set_apart(index);
+            }
+        }
+        if self.logged.is_empty() {
+            return Ok(());
+        }
+        let free = log.free_slots();
+        if free == 0 {
+            if let Some(blocker) = log.blocker()
+                && let Some(index) = self.logged.iter().position(|seat| seat.queue.id == blocker)
+                && self.logged[index].is_behind()
+            {
+                self.set_apart(index);
+            }
+            return Err(Blocked::Reclaim(Arc::clone(&self.shared)));
+        }
+        credit.events = credit.events.min(free);
+        self.credit = credit;
+        Ok(())
+    }
+
+    /// Does what was prepared. The claims are `claim`, as often as [`prepare`](Self::prepare) said.
+    #[inline]
+    pub(crate) fn commit(&mut self, claim: Claim<Inner>, size_bytes: u64, evicted: &mut Evicted) {
+        if !self.chosen {
+            return;
+        }
+        if !self.logged.is_empty() {
+            self.credit.spend(size_bytes);
+            self.shared.log().append(claim, size_bytes);
+        }
+        for seat in &mut self.apart {
+            match seat.verdict {
+                Verdict::Take | Verdict::Evict => {
+                    let gone = seat.put(claim, size_bytes);
+                    if seat.verdict == Verdict::Evict {
+                        evicted.merge(gone);
+                    }
+                }
+                Verdict::Drop(reason) => seat.queue.offered.drop_many(reason, 1),
+                Verdict::Full => {}
+            }
+        }
+    }
+}
