@@ -5,7 +5,7 @@
 //! of now, and moves it on by its own cost. Paying afterwards lets an event that is larger than the allowance pass.
 
 use crate::priority::Priority;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const NANOS: f64 = 1e9;
@@ -36,6 +36,12 @@ impl Tokens {
     /// Bytes per second, infinite when unlimited.
     pub(crate) fn rate(&self) -> f64 {
         f64::from_bits(self.rate.load(Relaxed))
+    }
+
+    /// Whether there is a rate at all, and so a reason to read the clock.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.rate.load(Relaxed) != f64::INFINITY.to_bits()
     }
 
     /// Moves the rate; what is still to be paid for is the same number of bytes as before.
@@ -150,5 +156,41 @@ mod tests {
         assert!(tokens.take(0, Priority::High, 0).is_err());
         tokens.set_rate(f64::INFINITY, 0);
         assert!(tokens.take(1, Priority::Low, 0).is_ok());
+    }
+}
+
+#[cfg(all(test, relay_loom))]
+mod models {
+    use super::*;
+    use loom::{sync::Arc, thread};
+
+    #[test]
+    fn one_allowance_is_not_spent_twice() {
+        loom::model(|| {
+            let now = MAX_DEBT_NS;
+            let tokens = Arc::new(Tokens::unlimited());
+            tokens.set_rate(1e9, now);
+            let more_than_allowed = ALLOWANCE_NS + 1;
+            let take = move |tokens: &Tokens| tokens.take(more_than_allowed, Priority::High, now);
+            let copy = Arc::clone(&tokens);
+            let other = thread::spawn(move || take(&copy).is_ok());
+            let mine = take(&tokens).is_ok();
+            assert!(mine != other.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_rate_that_moves_leaves_a_debt_that_is_paid() {
+        loom::model(|| {
+            let now = MAX_DEBT_NS;
+            let tokens = Arc::new(Tokens::unlimited());
+            tokens.set_rate(1e3, now);
+            let copy = Arc::clone(&tokens);
+            let other = thread::spawn(move || copy.take(1000, Priority::Normal, now).is_ok());
+            tokens.set_rate(1e6, now);
+            assert!(other.join().unwrap());
+            // At worst at the old price: a second, and never more.
+            assert!(tokens.take(1, Priority::Low, now + MAX_DEBT_NS).is_ok());
+        });
     }
 }

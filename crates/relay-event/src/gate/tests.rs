@@ -77,3 +77,62 @@ fn stamps_are_set_once_and_in_order() {
     let _ = g.admit(1, Priority::Normal);
     assert!(g.first_refusal_unix_ms().unwrap() >= pressure);
 }
+
+#[test]
+fn control_passes_all_but_the_ledger() {
+    let g = gate(1000);
+    g.set_floor(Priority::High);
+    g.set_rate(Some(0.0));
+    g.set_drain(Some(1.0));
+    g.set_max_queue_delay(Some(Duration::ZERO));
+    g.close();
+    let _most = g.admit(950, Priority::Control).unwrap();
+    let _rest = g.admit(50, Priority::Control).unwrap();
+    assert_eq!(reason(g.admit(1, Priority::Control)), Reason::Ledger);
+    assert_eq!(reason(g.admit(1001, Priority::Control)), Reason::TooLarge);
+}
+
+#[test]
+fn what_arrives_in_a_share_is_judged_by_the_whole() {
+    let g = gate(1000);
+    let arriving = g.budget().share(25);
+    let held = g.admit(600, Priority::Normal).unwrap();
+    assert_eq!(g.first_pressure_unix_ms(), None);
+    let last = g.admit_within(&arriving, 200, Priority::Normal).unwrap();
+    assert!(g.first_pressure_unix_ms().is_some(), "800 of 1000");
+    let last = last.arrived();
+    assert_eq!((arriving.used_bytes(), g.budget().used_bytes()), (0, 800));
+    drop(held);
+    g.set_drain(Some(100.0));
+    g.set_max_queue_delay(Some(Duration::from_secs(2)));
+    let refused = g.admit_within(&arriving, 10, Priority::Normal);
+    assert_eq!(reason(refused), Reason::QueueDelay, "160 of 210");
+    assert_eq!((arriving.used_bytes(), g.budget().used_bytes()), (0, 200));
+    drop(last);
+    assert!(g.admit_within(&arriving, 160, Priority::Normal).is_ok());
+}
+
+#[test]
+fn threads_admit_to_the_last_byte_and_return_it() {
+    let g = gate(100_000);
+    let held: Vec<Permit> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..2000)
+                        .map_while(|_| g.admit(10, Priority::Normal).ok())
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(held.len(), 8000);
+    assert_eq!(g.budget().used_bytes(), 80_000);
+    assert_eq!(reason(g.admit(1, Priority::Normal)), Reason::Ledger);
+    drop(held);
+    assert_eq!(g.budget().used_bytes(), 0);
+}
