@@ -1,3 +1,5 @@
 //! Shared pieces of the benchmarks.
 
 #![forbid(unsafe_code)]
+
+pub mod stats;

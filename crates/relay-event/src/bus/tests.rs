@@ -161,8 +161,8 @@ impl World {
         (count > 0).then(|| &mut self.subscribers[index % count])
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Publish { a, payload } => {
                 let event = event(self.next, a, payload, &self.budget);
                 let expected = self.offer(self.next, a, event.size_bytes());
@@ -324,7 +324,7 @@ proptest! {
             world.subscribe(kind);
         }
         for step in steps {
-            world.step(step);
+            world.step(&step);
         }
         let budget = world.budget.clone();
         drop(world);
