@@ -86,3 +86,55 @@ impl std::fmt::Display for Numbers<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_event::{Code, Component};
+    use std::sync::{Arc, Mutex};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    /// Keeps the level of every line.
+    struct Levels(Arc<Mutex<Vec<Level>>>);
+
+    impl Subscriber for Levels {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            self.0.lock().unwrap().push(*event.metadata().level());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn each_severity_has_its_log_level() {
+        let seen = Arc::<Mutex<Vec<Level>>>::default();
+        tracing::subscriber::with_default(Levels(Arc::clone(&seen)), || {
+            for severity in Severity::ALL {
+                LogHandler.handle(&ErrorEvent::new(Code::Panic, severity, Component::Engine));
+            }
+        });
+        let expected = [
+            Level::DEBUG,
+            Level::INFO,
+            Level::WARN,
+            Level::ERROR,
+            Level::ERROR,
+        ];
+        assert_eq!(*seen.lock().unwrap(), expected);
+    }
+}

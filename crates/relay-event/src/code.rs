@@ -27,6 +27,11 @@ macro_rules! codes {
                 match self { $(Self::$variant => concat!("relay.error.", $kind),)+ }
             }
 
+            /// The older name of its event type, such as `pipeline.error.memory_pressure`: read, never written.
+            pub const fn event_type_alias(self) -> &'static str {
+                match self { $(Self::$variant => concat!("pipeline.error.", $kind),)+ }
+            }
+
             /// One sentence about it, without the numbers.
             pub const fn message(self) -> &'static str {
                 match self { $(Self::$variant => $message,)+ }
@@ -84,6 +89,53 @@ codes! {
     Shutdown = "SHUTDOWN", "shutdown", "shutting down";
 }
 
+impl Code {
+    /// Long names that were in use before: read, never written.
+    ///
+    /// | long name | code |
+    /// |---|---|
+    /// | `MEMORY_PRESSURE` | `MEM_PRESSURE` |
+    /// | `DEGRADED_MODE_ACTIVATED` | `DEGRADED_MODE` |
+    pub const ALIASES: &'static [(&'static str, Self)] = &[
+        ("MEMORY_PRESSURE", Self::MemPressure),
+        ("DEGRADED_MODE_ACTIVATED", Self::DegradedMode),
+    ];
+
+    /// The code of an event type, by either of its names: the way back from [`event_type`](Self::event_type).
+    pub fn from_event_type(text: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.event_type() == text || code.event_type_alias() == text)
+    }
+}
+
+/// Some of the codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CodeSet(u64);
+
+// One bit each.
+const _: () = assert!(Code::ALL.len() <= u64::BITS as usize);
+
+impl Default for CodeSet {
+    fn default() -> Self {
+        Self(u64::MAX)
+    }
+}
+
+impl CodeSet {
+    /// Takes out those that are not `wanted`.
+    pub(crate) fn keep(&mut self, wanted: impl Fn(Code) -> bool) {
+        for code in Code::ALL.iter().filter(|code| !wanted(**code)) {
+            self.0 &= !(1 << *code as u8);
+        }
+    }
+
+    pub(crate) fn contains(self, code: Code) -> bool {
+        self.0 & (1 << code as u8) != 0
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -98,6 +150,10 @@ impl FromStr for Code {
             .iter()
             .copied()
             .find(|code| code.as_str() == text)
+            .or_else(|| {
+                let alias = Self::ALIASES.iter().find(|(alias, _)| *alias == text);
+                alias.map(|(_, code)| *code)
+            })
             .ok_or(UnknownCode(()))
     }
 }
@@ -132,5 +188,54 @@ mod tests {
             assert_eq!(code.as_str().parse(), Ok(*code));
         }
         assert!("NO_SUCH_CODE".parse::<Code>().is_err());
+    }
+
+    #[test]
+    fn long_names_are_read_and_never_written() {
+        assert_eq!("MEMORY_PRESSURE".parse(), Ok(Code::MemPressure));
+        assert_eq!("DEGRADED_MODE_ACTIVATED".parse(), Ok(Code::DegradedMode));
+        let aliases: HashSet<_> = Code::ALIASES.iter().map(|(alias, _)| alias).collect();
+        assert_eq!(aliases.len(), Code::ALIASES.len());
+        for (alias, code) in Code::ALIASES {
+            assert_eq!(alias.parse(), Ok(*code));
+            assert!(Code::ALL.iter().all(|code| code.as_str() != *alias));
+        }
+    }
+
+    #[test]
+    fn codes_and_event_types_are_a_bijection() {
+        for code in Code::ALL {
+            let (name, alias) = (code.event_type(), code.event_type_alias());
+            assert_eq!(Code::from_event_type(name), Some(*code));
+            assert_eq!(Code::from_event_type(alias), Some(*code));
+            assert_eq!(
+                name.strip_prefix("relay."),
+                alias.strip_prefix("pipeline."),
+                "the same but for the first part"
+            );
+        }
+        for (code, name) in [
+            (Code::MemPressure, "relay.error.memory_pressure"),
+            (Code::EventDropped, "relay.error.event_dropped"),
+            (Code::AdapterFail, "relay.error.adapter_failed"),
+            (Code::EmitterFail, "relay.error.emitter_failed"),
+        ] {
+            assert_eq!(code.event_type(), name, "known to others, never renamed");
+        }
+        assert_eq!(Code::from_event_type("relay.error."), None);
+        assert_eq!(Code::from_event_type("MEM_PRESSURE"), None);
+    }
+
+    #[test]
+    fn every_code_says_what_it_is() {
+        for code in Code::ALL {
+            let message = code.message();
+            assert!(
+                message.len() > 8 || *code == Code::Shutdown,
+                "{code}: {message}"
+            );
+            let upper = |c: char| c.is_ascii_uppercase() || c == '_';
+            assert!(code.as_str().chars().all(upper), "{code}");
+        }
     }
 }

@@ -1,8 +1,13 @@
 //! Who reports: a name with a fixed grammar, so that nothing has to be parsed out of free text.
 //!
-//! `engine`, `bus:<name>`, `bus:<name>:sub:<id>`, `adapter:<id>`, `emitter:<id>`, `monitor:<name>`, `pool:<name>`.
+//! ```text
+//! component    = "engine" | "bus:" name | "bus:" name ":sub:" number
+//!              | "adapter:" name | "emitter:" name | "monitor:" name | "pool:" name
+//! name         = one character or more; that of a bus alone has no ":sub:" in it
+//! number       = 0 to 2^64 - 1, in digits, without leading zeros
+//! ```
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -46,6 +51,50 @@ impl Component {
     pub fn monitor(name: impl Into<Arc<str>>) -> Self {
         Self::Monitor(name.into())
     }
+
+    /// Whether its name is `prefix`, or `prefix` and more after a `:`. So `bus:orders` takes in the bus and all of its
+    /// subscriptions, `adapter` (or `adapter:`) takes in every adapter, and the empty prefix everything. Allocates nothing.
+    ///
+    /// ```
+    /// use relay_event::Component;
+    ///
+    /// let subscription: Component = "bus:orders:sub:7".parse()?;
+    /// assert!(subscription.is_within("bus:orders") && subscription.is_within("bus"));
+    /// assert!(!subscription.is_within("bus:order"));
+    /// # Ok::<(), relay_event::ParseComponentError>(())
+    /// ```
+    pub fn is_within(&self, prefix: &str) -> bool {
+        let prefix = prefix.strip_suffix(':').unwrap_or(prefix);
+        let mut compare = Compare {
+            rest: Some(prefix),
+            boundary: prefix.is_empty(),
+        };
+        // Stops at the first difference, or at the character after the prefix.
+        let compared_all = write!(compare, "{self}").is_ok();
+        compare.rest == Some("") && (compare.boundary || compared_all)
+    }
+}
+
+/// Takes a text piece by piece, and compares it with a prefix.
+struct Compare<'a> {
+    /// What is left of the prefix; `None` once they differ.
+    rest: Option<&'a str>,
+    /// Whether a `:` follows the prefix.
+    boundary: bool,
+}
+
+impl Write for Compare<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        let rest = self.rest.ok_or(fmt::Error)?;
+        if let Some(rest) = rest.strip_prefix(piece) {
+            self.rest = Some(rest);
+            return Ok(());
+        }
+        let after = piece.strip_prefix(rest);
+        self.rest = after.map(|_| "");
+        self.boundary |= after.is_some_and(|after| after.starts_with(':'));
+        Err(fmt::Error)
+    }
 }
 
 impl fmt::Display for Component {
@@ -86,13 +135,18 @@ impl FromStr for Component {
         }
         let (kind, name) = text.split_once(':').ok_or(ParseComponentError(()))?;
         if kind == "bus"
-            && let Some((bus, id)) = name.split_once(":sub:")
+            && let Some((bus, id)) = name.rsplit_once(":sub:")
         {
-            let id = id.parse().map_err(|_| ParseComponentError(()))?;
-            return Ok(Self::Subscription {
-                bus: bus.into(),
-                id,
-            });
+            // The id is the last part, as a bus may have any name; only the form that is written is read.
+            return match id.parse::<u64>() {
+                Ok(number) if !bus.is_empty() && number.to_string() == id => {
+                    Ok(Self::Subscription {
+                        bus: bus.into(),
+                        id: number,
+                    })
+                }
+                _ => Err(ParseComponentError(())),
+            };
         }
         if name.is_empty() {
             return Err(ParseComponentError(()));
@@ -111,6 +165,7 @@ impl FromStr for Component {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_grammar_round_trips() {
@@ -118,15 +173,78 @@ mod tests {
             "engine",
             "bus:external",
             "bus:external:sub:7",
+            "bus:a:sub:b:sub:0",
             "adapter:http",
+            "adapter:http:8080",
             "emitter:file",
             "monitor:memory",
+            "monitor:psi",
             "pool:adapter",
         ] {
             assert_eq!(text.parse::<Component>().unwrap().to_string(), text);
         }
-        for text in ["", "engines", "bus:", "adapter:", "bus:x:sub:y", "thing:x"] {
+    }
+
+    #[test]
+    fn what_is_not_in_the_grammar_is_refused() {
+        for text in [
+            "",
+            ":",
+            "engines",
+            "engine:",
+            "Engine",
+            "bus",
+            "bus:",
+            "bus::sub:1",
+            "bus:x:sub:",
+            "bus:x:sub:y",
+            "bus:x:sub:+7",
+            "bus:x:sub:07",
+            "bus:x:sub:18446744073709551616",
+            "adapter:",
+            "thing:x",
+        ] {
             assert!(text.parse::<Component>().is_err(), "{text:?}");
+        }
+    }
+
+    fn component() -> impl Strategy<Value = Component> {
+        let name = || "[a-z:é ]{1,12}".prop_map(Arc::<str>::from);
+        prop_oneof![
+            Just(Component::Engine),
+            name().prop_map(Component::Bus),
+            (name(), any::<u64>()).prop_map(|(bus, id)| Component::Subscription { bus, id }),
+            name().prop_map(Component::Adapter),
+            name().prop_map(Component::Emitter),
+            name().prop_map(Component::Monitor),
+            name().prop_map(Component::Pool),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn printed_and_parsed_is_the_same(component in component()) {
+            prop_assert_eq!(component.to_string().parse(), Ok(component));
+        }
+
+        #[test]
+        fn parsed_and_printed_is_the_same(text in "(engine|bus|pool|x)?:?[a:]{0,3}(:sub:)?[0-9+]{0,3}") {
+            if let Ok(component) = text.parse::<Component>() {
+                prop_assert_eq!(component.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn within_is_a_prefix_of_whole_parts(component in component(), cut in 0_usize..40, prefix in "[a-z:]{0,8}") {
+            let text = component.to_string();
+            let cut = text.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(text.len());
+            for prefix in [&text[..cut], &prefix] {
+                let trimmed = prefix.strip_suffix(':').unwrap_or(prefix);
+                let expected = trimmed.is_empty()
+                    || text == trimmed
+                    || text.strip_prefix(trimmed).is_some_and(|rest| rest.starts_with(':'));
+                prop_assert_eq!(component.is_within(prefix), expected, "{} in {}", text, prefix);
+            }
         }
     }
 }

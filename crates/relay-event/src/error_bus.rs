@@ -1,32 +1,58 @@
 //! The error bus: bounded, lossy, never blocks, never recurses.
 //!
-//! Each subscriber has a fixed ring of its own (32 by default). When it is full the newest event is dropped *for that
-//! subscriber* and counted; dropping never reports anything, so there is nothing to recurse. Publishing allocates
-//! nothing and takes no lock, which is what lets a control loop and a panic hook publish. Control does not depend on
-//! this bus: it informs people and handlers.
+//! All subscribers share one ring of fixed records, allocated when the bus is made: twice the buffer (32 by default),
+//! and at least 64. Each has its own cursor and may lag at most `buffer` events.
+//!
+//! - **What is lost.** As long as one subscriber keeps up, another that lags further loses its *oldest* events. When all
+//!   are full, the *newest* event is refused: a storm that nobody reads costs next to nothing, and the events that began
+//!   it are kept. Both count as dropped for each subscriber that missed the event.
+//! - **What is published** is the same for every subscriber: filters are applied where events are received, so that
+//!   `delivered + skipped + dropped + waiting` of a subscriber is what was published since it subscribed, exactly. An
+//!   event that was folded into a later one was not published by itself.
+//! - **What it costs.** A publisher counts, claims a ticket and writes one record, however many subscribers there are.
+//!   It allocates nothing, takes no lock and waits for nobody; an event whose record is in use by somebody a whole lap
+//!   away is lost, and counted. That is what lets a control loop and a panic hook publish. Only waking subscribers that
+//!   are parked costs something for each of them.
+//! - **No recursion.** Dropping reports nothing.
+//!
+//! Control does not depend on this bus: it informs people and handlers.
+
+mod broadcast;
+mod counts;
+mod filter;
+mod folding;
+#[cfg(all(test, relay_loom))]
+mod models;
+mod parking;
+mod ring;
+mod slot;
+mod subscription;
+
+pub use filter::ErrorFilter;
+pub use subscription::ErrorSubscription;
 
 use crate::code::Code;
-use crate::component::Component;
-use crate::report::{ErrorEvent, Severity, Signal};
-use arc_swap::ArcSwap;
-use atomic_waker::AtomicWaker;
-use crossbeam_queue::ArrayQueue;
+use crate::report::ErrorEvent;
+use crate::wait::lock;
+use broadcast::Broadcast;
+use counts::Counts;
+use folding::Folding;
 use std::fmt;
-use std::future::poll_fn;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
-};
-use std::sync::{Arc, Weak};
-use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use subscription::Place;
 
-/// Events that wait for one subscriber, unless configured otherwise.
+/// Events that one subscriber may lag behind, unless configured otherwise.
 const DEFAULT_BUFFER: usize = 32;
+
+/// The largest buffer.
+const MAX_BUFFER: usize = 65_536;
 
 /// The most subscribers.
 const MAX_SUBSCRIBERS: usize = 256;
 
-/// The bus. Cloning gives another handle.
+/// The bus. Cloning gives another handle; when the last one is dropped, the bus is closed.
 ///
 /// ```
 /// use relay_event::{Code, Component, ErrorBus, ErrorEvent, ErrorFilter, Severity};
@@ -36,140 +62,40 @@ const MAX_SUBSCRIBERS: usize = 256;
 /// errors.publish(ErrorEvent::new(Code::AdapterStart, Severity::Info, Component::adapter("http")));
 /// errors.publish(ErrorEvent::new(Code::AdapterFail, Severity::Error, Component::adapter("http")));
 /// assert_eq!(warnings.try_recv().unwrap().code, Code::AdapterFail);
+/// assert_eq!((warnings.delivered(), warnings.skipped()), (1, 1));
 /// assert_eq!(errors.count(Code::AdapterStart), 1);
 /// ```
-#[derive(Clone)]
 pub struct ErrorBus(Arc<Inner>);
 
 struct Inner {
-    mailboxes: ArcSwap<Vec<Arc<Mailbox>>>,
-    buffer: usize,
-    enabled: bool,
-    closed: AtomicBool,
-    dropped: AtomicU64,
-    counts: [AtomicU64; Code::ALL.len()],
+    broadcast: Broadcast<ErrorEvent>,
+    counts: Counts,
     folds: Option<Folding>,
+    /// As many as `places`, for publishers, which take no lock.
+    subscribers: AtomicUsize,
+    handles: AtomicUsize,
+    buffer: usize,
+    places: Mutex<Places>,
 }
 
-struct Mailbox {
-    filter: ErrorFilter,
-    queue: ArrayQueue<ErrorEvent>,
-    dropped: AtomicU64,
-    waker: AtomicWaker,
+/// Who subscribes; locked to come and go and to be counted, never to publish or to receive.
+#[derive(Default)]
+struct Places {
+    taken: Vec<Arc<Place>>,
+    /// What those dropped who left.
+    dropped_before: u64,
 }
 
 /// Handles error events, one at a time, away from whoever published them.
 pub trait ErrorHandler: Send + 'static {
-    /// Handles one event. A handler that panics loses that event and stays; one that is slow loses the oldest of
-    /// its own events, and disturbs nobody.
+    /// Handles one event. A handler that panics loses that event and stays; one that is slow loses events that it had no
+    /// room for (the oldest, or the newest when no subscriber has any), and disturbs nobody.
     fn handle(&mut self, event: &ErrorEvent);
 }
 
 impl<F: FnMut(&ErrorEvent) + Send + 'static> ErrorHandler for F {
     fn handle(&mut self, event: &ErrorEvent) {
         self(event);
-    }
-}
-
-/// Which error events a subscriber wants; everything that is set must match.
-#[derive(Debug, Clone, Default)]
-pub struct ErrorFilter {
-    code: Option<Code>,
-    at_least: Option<Severity>,
-    signal: Option<Signal>,
-    component: Option<Component>,
-}
-
-impl ErrorFilter {
-    /// Every event.
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    /// Only this code.
-    #[must_use]
-    pub fn code(mut self, code: Code) -> Self {
-        self.code = Some(code);
-        self
-    }
-
-    /// Only this severity and worse.
-    #[must_use]
-    pub fn at_least(mut self, severity: Severity) -> Self {
-        self.at_least = Some(severity);
-        self
-    }
-
-    /// Only this signal.
-    #[must_use]
-    pub fn signal(mut self, signal: Signal) -> Self {
-        self.signal = Some(signal);
-        self
-    }
-
-    /// Only this component.
-    #[must_use]
-    pub fn component(mut self, component: Component) -> Self {
-        self.component = Some(component);
-        self
-    }
-
-    /// Whether this filter wants `event`.
-    pub fn matches(&self, event: &ErrorEvent) -> bool {
-        self.code.is_none_or(|code| code == event.code)
-            && self
-                .at_least
-                .is_none_or(|severity| event.severity >= severity)
-            && self.signal.is_none_or(|signal| signal == event.signal)
-            && self
-                .component
-                .as_ref()
-                .is_none_or(|component| *component == event.component)
-    }
-}
-
-/// How many events of one code pass within a window before repeats are folded: transitions that follow each other
-/// closely are all seen, a flood is not.
-const FOLD_BURST: u64 = 8;
-
-/// Repeats of one code beyond the burst are counted, and the first event of the next window stands for them.
-struct Folding {
-    window: Duration,
-    cells: [FoldCell; Code::ALL.len()],
-}
-
-#[derive(Default)]
-struct FoldCell {
-    window_ms: AtomicU64,
-    passed: AtomicU64,
-    held_back: AtomicU64,
-}
-
-impl Folding {
-    /// How many events this one stands for; `None` when it is folded into a later one.
-    fn pass(&self, code: Code, time: SystemTime) -> Option<u32> {
-        let cell = &self.cells[code as usize];
-        let now_ms = time
-            .duration_since(UNIX_EPOCH)
-            .map_or(1, |since| since.as_millis().max(1) as u64);
-        let start_ms = cell.window_ms.load(Relaxed);
-        // A clock that jumped back opens a window: better one event more than none for hours.
-        let over = now_ms < start_ms || now_ms - start_ms >= self.window.as_millis() as u64;
-        if over
-            && cell
-                .window_ms
-                .compare_exchange(start_ms, now_ms, Relaxed, Relaxed)
-                .is_ok()
-        {
-            cell.passed.store(1, Relaxed);
-            let held_back = cell.held_back.swap(0, Relaxed);
-            return Some(u32::try_from(held_back + 1).unwrap_or(u32::MAX));
-        }
-        if cell.passed.fetch_add(1, Relaxed) < FOLD_BURST {
-            return Some(1);
-        }
-        cell.held_back.fetch_add(1, Relaxed);
-        None
     }
 }
 
@@ -187,110 +113,113 @@ impl ErrorBus {
         Self::with(DEFAULT_BUFFER, None)
     }
 
-    /// A bus with `buffer` events a subscriber (1 to 65,536, clamped); with a `fold` window, more than eight events
-    /// of one code within it become one event with a count.
+    /// A bus whose subscribers may each lag `buffer` events (1 to 65,536, clamped); with a `fold` window, more than eight
+    /// events of one code within it become one event with a count.
+    ///
+    /// Takes all its memory at once: 2 × `buffer` records (at least 64, rounded up to a power of two) of about 350 bytes,
+    /// and 12 KiB for counters and wakers, however many subscribe.
     pub fn with(buffer: usize, fold: Option<Duration>) -> Self {
-        Self::build(buffer.clamp(1, 65_536), fold, true)
+        let buffer = buffer.clamp(1, MAX_BUFFER);
+        Self::build(buffer, fold, MAX_SUBSCRIBERS)
     }
 
     /// A bus that takes everything and tells nobody: for an engine that should not report.
     pub fn disabled() -> Self {
-        Self::build(1, None, false)
+        let bus = Self::build(1, None, 0);
+        bus.close();
+        bus
     }
 
-    fn build(buffer: usize, fold: Option<Duration>, enabled: bool) -> Self {
-        let folds = fold.map(|window| Folding {
-            window,
-            cells: std::array::from_fn(|_| FoldCell::default()),
-        });
+    fn build(buffer: usize, fold: Option<Duration>, seats: usize) -> Self {
         Self(Arc::new(Inner {
-            mailboxes: ArcSwap::default(),
+            broadcast: Broadcast::new(buffer, seats),
+            counts: Counts::new(),
+            folds: fold.map(Folding::new),
+            subscribers: AtomicUsize::new(0),
+            handles: AtomicUsize::new(1),
             buffer,
-            enabled,
-            closed: AtomicBool::new(false),
-            dropped: AtomicU64::new(0),
-            counts: std::array::from_fn(|_| AtomicU64::new(0)),
-            folds,
+            places: Mutex::default(),
         }))
     }
 
-    /// Publishes: counts the code once, and puts the event into the ring of each subscriber that wants it. Never
-    /// waits and never allocates.
+    /// Publishes: counts the code once, and puts the event into the ring when anybody subscribes. Never waits and never
+    /// allocates; it may release the text of the event that it overwrites.
     pub fn publish(&self, mut event: ErrorEvent) {
-        if !self.0.enabled || self.0.closed.load(Relaxed) {
+        let inner = &*self.0;
+        if inner.broadcast.is_closed() {
             return;
         }
-        self.0.counts[event.code as usize].fetch_add(1, Relaxed);
-        if let Some(folds) = &self.0.folds {
+        inner.counts.add(event.code);
+        if inner.subscribers.load(Relaxed) == 0 {
+            return;
+        }
+        if let Some(folds) = &inner.folds {
             match folds.pass(event.code, event.time) {
                 Some(count) => event.count = count,
                 None => return,
             }
         }
-        for mailbox in self
-            .0
-            .mailboxes
-            .load()
-            .iter()
-            .filter(|mailbox| mailbox.filter.matches(&event))
-        {
-            match mailbox.queue.push(event.clone()) {
-                Ok(()) => mailbox.waker.wake(),
-                Err(_full) => {
-                    mailbox.dropped.fetch_add(1, Relaxed);
-                    self.0.dropped.fetch_add(1, Relaxed);
-                }
-            }
+        match inner.broadcast.turn() {
+            Some(turn) => turn.put(event),
+            None => inner.counts.add_refused(),
         }
     }
 
-    /// Adds a subscriber; `None` when the bus is closed, disabled, or has 256 subscribers.
+    /// Adds a subscriber to what is published from now on; `None` when the bus is closed, disabled, or has 256.
     pub fn subscribe(&self, filter: ErrorFilter) -> Option<ErrorSubscription> {
-        let mailbox = Arc::new(Mailbox {
-            filter,
-            queue: ArrayQueue::new(self.0.buffer),
-            dropped: AtomicU64::new(0),
-            waker: AtomicWaker::new(),
-        });
-        let mut added = false;
-        if self.0.enabled {
-            self.0.mailboxes.rcu(|mailboxes| {
-                let mut mailboxes = Vec::clone(mailboxes);
-                added = mailboxes.len() < MAX_SUBSCRIBERS;
-                if added {
-                    mailboxes.push(Arc::clone(&mailbox));
-                }
-                mailboxes
-            });
+        let inner = &self.0;
+        let mut places = lock(&inner.places);
+        if inner.broadcast.is_closed() {
+            return None;
         }
-        let subscription = ErrorSubscription {
-            mailbox,
-            bus: Arc::downgrade(&self.0),
-        };
-        (added && !self.0.closed.load(Acquire)).then_some(subscription)
+        let is_free = |index: &usize| places.taken.iter().all(|place| place.seat.index != *index);
+        let index = (0..MAX_SUBSCRIBERS).find(is_free)?;
+        // Before the seat notes where it begins: from there on publishers must not find nobody here.
+        inner.subscribers.store(places.taken.len() + 1, Relaxed);
+        let place = Arc::new(Place {
+            seat: inner.broadcast.sit(index),
+            refused_before: inner.counts.refused(),
+        });
+        places.taken.push(Arc::clone(&place));
+        Some(ErrorSubscription::new(Arc::clone(inner), place, filter))
     }
 
-    /// Ends the bus: subscribers get what they have and then the end.
+    /// Ends the bus: subscribers get what they have and then the end. An event published at the same time may come too
+    /// late for them.
     pub fn close(&self) {
-        self.0.closed.store(true, Release);
-        for mailbox in self.0.mailboxes.load().iter() {
-            mailbox.waker.wake();
-        }
+        self.0.broadcast.close();
     }
 
     /// How often `code` was published, folded or not.
     pub fn count(&self, code: Code) -> u64 {
-        self.0.counts[code as usize].load(Relaxed)
+        self.0.counts.of(code)
     }
 
-    /// Events that some subscriber lost, over all subscribers.
+    /// Events that some subscriber lost, over all subscribers that are and were.
     pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Relaxed)
+        let places = lock(&self.0.places);
+        let now = places.taken.iter().map(|place| self.0.dropped_by(place));
+        places.dropped_before + now.sum::<u64>()
     }
 
     /// How many subscribers there are.
     pub fn subscriber_count(&self) -> usize {
-        self.0.mailboxes.load().len()
+        self.0.subscribers.load(Relaxed)
+    }
+}
+
+impl Clone for ErrorBus {
+    fn clone(&self) -> Self {
+        self.0.handles.fetch_add(1, Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for ErrorBus {
+    fn drop(&mut self) {
+        if self.0.handles.fetch_sub(1, AcqRel) == 1 {
+            self.close();
+        }
     }
 }
 
@@ -304,63 +233,20 @@ impl fmt::Debug for ErrorBus {
     }
 }
 
-/// The receiving end of an [`ErrorBus`]; dropping it unsubscribes.
-pub struct ErrorSubscription {
-    mailbox: Arc<Mailbox>,
-    bus: Weak<Inner>,
-}
+// === impl Inner ===
 
-impl ErrorSubscription {
-    /// The next event; `None` when there is none now.
-    pub fn try_recv(&mut self) -> Option<ErrorEvent> {
-        self.mailbox.queue.pop()
+impl Inner {
+    fn dropped_by(&self, place: &Place) -> u64 {
+        let refused = self.counts.refused().saturating_sub(place.refused_before);
+        self.broadcast.account(&place.seat).lost + refused
     }
 
-    /// The next event; `None` when the bus is closed or gone and everything was received.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelling loses nothing: an event is taken only in the poll that returns it.
-    pub async fn recv(&mut self) -> Option<ErrorEvent> {
-        poll_fn(|cx| {
-            if let Some(event) = self.mailbox.queue.pop() {
-                return Poll::Ready(Some(event));
-            }
-            self.mailbox.waker.register(cx.waker());
-            let ended = self
-                .bus
-                .upgrade()
-                .is_none_or(|bus| bus.closed.load(Acquire));
-            // Look again after registering: a push in between has woken nobody.
-            match self.mailbox.queue.pop() {
-                Some(event) => Poll::Ready(Some(event)),
-                None if ended => Poll::Ready(None),
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    /// Events that this subscriber lost because its ring was full.
-    pub fn dropped(&self) -> u64 {
-        self.mailbox.dropped.load(Relaxed)
-    }
-}
-
-impl Drop for ErrorSubscription {
-    fn drop(&mut self) {
-        if let Some(bus) = self.bus.upgrade() {
-            let keep = |mailbox: &&Arc<Mailbox>| !Arc::ptr_eq(mailbox, &self.mailbox);
-            bus.mailboxes
-                .rcu(|mailboxes| mailboxes.iter().filter(keep).cloned().collect::<Vec<_>>());
-        }
-    }
-}
-
-impl fmt::Debug for ErrorSubscription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErrorSubscription")
-            .field("dropped", &self.dropped())
-            .finish_non_exhaustive()
+    fn unsubscribe(&self, place: &Arc<Place>) {
+        let mut places = lock(&self.places);
+        places.taken.retain(|other| !Arc::ptr_eq(other, place));
+        places.dropped_before += self.dropped_by(place);
+        self.subscribers.store(places.taken.len(), Relaxed);
+        // Under the lock: nobody else has this seat yet.
+        self.broadcast.rise(&place.seat);
     }
 }

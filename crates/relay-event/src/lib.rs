@@ -87,7 +87,7 @@ mod wait;
 pub use batch::{Batch, Outcome};
 pub use budget::{BudgetError, ByteBudget, Reservation};
 pub use bus::{Bus, Progress, Publish, Published};
-pub use code::Code;
+pub use code::{Code, UnknownCode};
 pub use component::{Component, ParseComponentError};
 pub use early_drop::{EarlyDrop, Never};
 pub use error::{EventError, PublishError, SubscribeError, TryPublishError};
@@ -98,7 +98,7 @@ pub use gate::{Gate, Permit, Reason, Rejection};
 pub use id::EventId;
 pub use priority::{ParsePriorityError, Priority};
 pub use publisher::{ExclusivePublisher, Publisher};
-pub use report::{ErrorEvent, Fields, Severity, Signal, Value};
+pub use report::{ErrorEvent, Fields, ParseSeverityError, Severity, Signal, Trace, Value};
 pub use subscription::{
     Delivery, Overflow, Read, SubscribeOptions, Subscription, SubscriptionId, SubscriptionMonitor,
 };

@@ -1,8 +1,13 @@
 //! One error event: a small fixed record that a control loop and a panic hook can publish without allocating.
 
+mod trace;
+
+pub use trace::Trace;
+
 use crate::code::Code;
 use crate::component::Component;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -50,6 +55,28 @@ impl Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// The text is not the name of a severity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseSeverityError(());
+
+impl fmt::Display for ParseSeverityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a severity: expected debug, info, warning, error or critical")
+    }
+}
+
+impl std::error::Error for ParseSeverityError {}
+
+impl FromStr for Severity {
+    type Err = ParseSeverityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|severity| severity.as_str() == text)
+            .ok_or(ParseSeverityError(()))
     }
 }
 
@@ -181,6 +208,8 @@ pub struct ErrorEvent {
     pub fields: Fields,
     /// Text that was at hand, such as the error of a library; never rendered by the one who publishes.
     pub detail: Option<Arc<str>>,
+    /// The stack, where the one who publishes asked for it and it is turned on.
+    pub trace: Option<Trace>,
 }
 
 impl ErrorEvent {
@@ -196,6 +225,7 @@ impl ErrorEvent {
             count: 1,
             fields: Fields::default(),
             detail: None,
+            trace: None,
         }
     }
 
@@ -216,6 +246,14 @@ impl ErrorEvent {
     /// Adds text.
     pub fn detail(mut self, text: impl Into<Arc<str>>) -> Self {
         self.detail = Some(text.into());
+        self
+    }
+
+    /// Adds the stack of the caller, if this is an error or worse and [traces](Trace) are turned on; allocates then.
+    pub fn traced(mut self) -> Self {
+        if self.severity >= Severity::Error {
+            self.trace = Trace::capture();
+        }
         self
     }
 
@@ -248,5 +286,21 @@ impl fmt::Display for ErrorEvent {
             open = ", ";
         }
         f.write_str(if open == ", " { ")" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severities_are_ordered_and_round_trip() {
+        assert!(Severity::ALL.is_sorted());
+        for severity in Severity::ALL {
+            assert_eq!(severity.to_string().parse(), Ok(severity));
+        }
+        for text in ["", "Error", "warn", "fatal"] {
+            assert!(text.parse::<Severity>().is_err(), "{text:?}");
+        }
     }
 }
