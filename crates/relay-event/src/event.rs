@@ -160,39 +160,71 @@ impl fmt::Debug for Event {
 }
 
 /// Headers of an event: few, small, in the order they were given, names compared exactly.
+///
+/// Cloning is one reference count: a sender that says the same with each event has it kept once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(Box<str>, Box<str>)>);
+pub struct Headers(Option<Arc<Vec<Header>>>);
+
+/// A name and its value.
+type Header = (Box<str>, Box<str>);
 
 impl Headers {
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(have, _)| &**have == name)
-            .map(|(_, value)| &**value)
+        self.iter()
+            .find(|(have, _)| *have == name)
+            .map(|(_, value)| value)
     }
 
     /// Every name with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.as_slice()
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_slice().len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
+    }
+
+    /// Adds one; a later one of the same name replaces the earlier.
+    fn set(&mut self, name: Box<str>, value: Box<str>) {
+        // Most events have one header, for which the usual first step would set aside four slots.
+        let headers = self
+            .0
+            .get_or_insert_with(|| Arc::new(Vec::with_capacity(1)));
+        let headers = Arc::make_mut(headers);
+        match headers.iter_mut().find(|(have, _)| *have == name) {
+            Some(slot) => slot.1 = value,
+            None => headers.push((name, value)),
+        }
+    }
+
+    fn as_slice(&self) -> &[Header] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 
     fn text_bytes(&self) -> usize {
-        const SLOT: usize = size_of::<(Box<str>, Box<str>)>();
-        self.0
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + SLOT)
+        self.iter()
+            .map(|(name, value)| name.len() + value.len() + size_of::<Header>())
             .sum()
+    }
+}
+
+impl<N: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(N, V)> for Headers {
+    /// A later header replaces an earlier one of the same name.
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
+        let mut this = Self::default();
+        for (name, value) in headers {
+            this.set(name.into(), value.into());
+        }
+        this
     }
 }
 
@@ -239,11 +271,13 @@ impl EventBuilder {
 
     /// Adds a header; a later one of the same name replaces the earlier.
     pub fn header(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
-        let (name, value) = (name.into(), value.into());
-        match self.headers.0.iter_mut().find(|(have, _)| *have == name) {
-            Some(slot) => slot.1 = value,
-            None => self.headers.0.push((name, value)),
-        }
+        self.headers.set(name.into(), value.into());
+        self
+    }
+
+    /// Takes these headers in place of those given so far; they are shared, not copied.
+    pub fn headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
         self
     }
 
@@ -398,6 +432,14 @@ mod tests {
             .unwrap();
         assert_eq!(event.headers().get("a"), Some("2"));
         assert_eq!(event.headers().len(), 1);
+        let shared = event.headers().clone();
+        let other = Event::builder("t").headers(shared).header("b", "3");
+        let other = other.build().unwrap();
+        assert_eq!(
+            other.headers(),
+            &Headers::from_iter([("a", "2"), ("b", "3")])
+        );
+        assert_eq!(event.headers().len(), 1, "what was shared did not change");
         let many = (0..65).fold(Event::builder("t"), |builder, i| {
             builder.header(i.to_string(), "")
         });

@@ -8,8 +8,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The longest id taken from a sender, in bytes.
 const MAX_BYTES: usize = 255;
 
-/// The length of a generated id as text.
-const DIGITS: usize = 32;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The name of an event: unique together with its source.
@@ -26,12 +24,23 @@ enum Repr {
 }
 
 impl EventId {
+    /// The length of a generated id as text, in bytes.
+    pub const DIGITS: usize = 32;
+
     /// A new id for an event of this `time`.
     pub fn generate(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u128::from(since.as_secs()) * 1000 + u128::from(since.subsec_millis());
         let random = fastrand::u128(..) >> 48;
         Self(Repr::Generated((millis << 80) | random))
+    }
+
+    /// The id as text; a generated one is written into `buffer`.
+    pub fn text<'a>(&'a self, buffer: &'a mut [u8; Self::DIGITS]) -> &'a str {
+        match &self.0 {
+            Repr::Generated(id) => digits(*id, buffer),
+            Repr::Text(text) => text,
+        }
     }
 
     /// The bytes it holds beside the event itself.
@@ -62,16 +71,13 @@ impl FromStr for EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Repr::Generated(id) => f.write_str(digits(*id, &mut [0; DIGITS])),
-            Repr::Text(text) => f.write_str(text),
-        }
+        f.write_str(self.text(&mut [0; Self::DIGITS]))
     }
 }
 
 /// The id as hexadecimal digits, from a table: an id is written for each event that is answered, and the formatter of
 /// the standard library takes most of the time of doing so.
-fn digits(id: u128, buffer: &mut [u8; DIGITS]) -> &str {
+fn digits(id: u128, buffer: &mut [u8; EventId::DIGITS]) -> &str {
     for (pair, byte) in buffer.chunks_exact_mut(2).zip(id.to_be_bytes()) {
         pair[0] = HEX[usize::from(byte >> 4)];
         pair[1] = HEX[usize::from(byte & 15)];
@@ -82,7 +88,7 @@ fn digits(id: u128, buffer: &mut [u8; DIGITS]) -> &str {
 /// The number behind 32 lower-case hexadecimal digits.
 fn generated(text: &str) -> Option<u128> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let is_ours = text.len() == DIGITS && text.bytes().all(is_digit);
+    let is_ours = text.len() == EventId::DIGITS && text.bytes().all(is_digit);
     is_ours
         .then(|| u128::from_str_radix(text, 16).ok())
         .flatten()

@@ -10,6 +10,10 @@
 //!
 //! Source: `CloudEvents` 1.0.2, "HTTP Protocol Binding", sections 3.1 (binary), 3.2 (structured), 3.3 (batched).
 
+mod recent;
+
+pub(crate) use recent::Recent;
+
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use relay_event::codec::{MAX_SOURCE_BYTES, parse_time};
@@ -22,6 +26,9 @@ use std::sync::Arc;
 const HEADER_SLOT_BYTES: usize = 32;
 
 const PREFIX: &str = "ce-";
+const VERSION: &str = "1.0";
+/// What a content type is called among the headers of an event.
+const CONTENT_TYPE_NAME: &str = "datacontenttype";
 
 /// How a body holds its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +40,31 @@ pub(crate) enum Form {
     Payload,
 }
 
-/// What the headers of a request say, as far as it is needed before the body is read.
+/// What the headers of a request say. What is needed before the body is read is read; the attributes are kept as they
+/// came until the body turns out to be a payload.
 #[derive(Debug)]
-pub(crate) struct Binding {
+pub(crate) struct Binding<'a> {
     pub(crate) form: Form,
     pub(crate) priority: Option<Priority>,
     /// What the texts of the event will be charged, about.
     pub(crate) text_bytes: u64,
-    has_attributes: bool,
+    content_type: Option<&'a HeaderValue>,
+    attributes: Attributes<'a>,
+}
+
+/// The `ce-` headers of one request, neither decoded nor checked.
+#[derive(Debug, Default)]
+struct Attributes<'a> {
+    version: Option<&'a HeaderValue>,
+    id: Option<&'a HeaderValue>,
+    topic: Option<&'a HeaderValue>,
+    source: Option<&'a HeaderValue>,
+    time: Option<&'a HeaderValue>,
+    correlation_id: Option<&'a HeaderValue>,
+    causation_id: Option<&'a HeaderValue>,
+    extensions: Vec<(&'a HeaderName, &'a HeaderValue)>,
+    /// An attribute that was given twice.
+    repeated: Option<&'a HeaderName>,
 }
 
 /// What a plain body is about, and where it comes from, when its headers do not say.
@@ -61,23 +85,25 @@ pub(crate) enum HeaderError {
 
 // === impl Binding ===
 
-impl Binding {
+impl<'a> Binding<'a> {
     /// Reads the headers, in one pass; `priority_header` names the one that carries a priority.
     pub(crate) fn read(
-        headers: &HeaderMap,
+        headers: &'a HeaderMap,
         priority_header: &HeaderName,
     ) -> Result<Self, HeaderError> {
         let mut this = Self {
             form: Form::Payload,
             priority: None,
             text_bytes: 0,
-            has_attributes: false,
+            content_type: None,
+            attributes: Attributes::default(),
         };
         let mut own_priority = None;
         for (name, value) in headers {
             if name == CONTENT_TYPE {
                 this.form = form_of(value)?;
-                this.count("datacontenttype", value);
+                this.content_type = Some(value);
+                this.count(CONTENT_TYPE_NAME, value);
             } else if name == priority_header {
                 this.priority = Some(priority_of(name, value)?);
             } else if name == CONTENT_ENCODING
@@ -88,10 +114,11 @@ impl Binding {
                     "content encoding {encoding:.32} is not read, send it plain"
                 )));
             } else if let Some(attribute) = name.as_str().strip_prefix(PREFIX) {
-                this.has_attributes = true;
                 this.count(attribute, value);
                 if attribute == "relaypriority" {
                     own_priority = Some(priority_of(name, value)?);
+                } else {
+                    this.attributes.keep(name, attribute, value);
                 }
             }
         }
@@ -106,58 +133,56 @@ impl Binding {
     /// Starts the event whose payload is the body.
     pub(crate) fn event(
         &self,
-        headers: &HeaderMap,
         query: Option<&str>,
         defaults: &Defaults,
+        recent: &mut Recent,
     ) -> Result<EventBuilder, HeaderError> {
-        let attributes = if self.has_attributes {
-            Attributes::read(headers)?
-        } else {
-            Attributes::default()
-        };
-        let topic = match (attributes.topic, query.and_then(topic_of)) {
-            (Some(topic), _) => topic,
-            (None, Some(text)) => {
-                Topic::new(&text).map_err(|error| invalid("topic", error.to_string()))?
-            }
+        let given = &self.attributes;
+        given.check()?;
+        let topic = match (given.topic, query.and_then(topic_of)) {
+            (Some(value), _) => recent.topic(value)?,
+            (None, Some(text)) => topic("topic", &text)?,
             (None, None) => defaults.topic.clone(),
         };
-        let mut builder = Event::builder(&topic)
-            .source(
-                attributes
-                    .source
-                    .unwrap_or_else(|| Arc::clone(&defaults.source)),
-            )
+        let source = match given.source {
+            Some(value) => recent.source(value)?,
+            None => Arc::clone(&defaults.source),
+        };
+        let mut builder = Event::builder(topic)
+            .source(source)
             .priority(self.priority.unwrap_or_default());
-        if let Some(id) = attributes.id {
-            let id = id
-                .parse::<EventId>()
-                .map_err(|error| invalid("ce-id", error.to_string()))?;
-            builder = builder.id(id);
+        if let Some(id) = given.id {
+            let id = text_of("ce-id", id)?.parse::<EventId>();
+            builder = builder.id(id.map_err(|error| invalid("ce-id", error.to_string()))?);
         }
-        if let Some(time) = attributes.time {
-            builder = builder.time(parse_time(&time).ok_or_else(|| {
+        if let Some(time) = given.time {
+            let time = parse_time(&text_of("ce-time", time)?).ok_or_else(|| {
                 invalid(
                     "ce-time",
                     "not an RFC 3339 time such as 2026-11-21T04:15:00Z",
                 )
-            })?);
+            })?;
+            builder = builder.time(time);
         }
-        if let Some(id) = attributes.correlation_id {
-            builder = builder.correlation_id(id);
+        if let Some(id) = given.correlation_id {
+            builder = builder.correlation_id(text_of("ce-correlationid", id)?);
         }
-        if let Some(id) = attributes.causation_id {
-            builder = builder.causation_id(id);
+        if let Some(id) = given.causation_id {
+            builder = builder.causation_id(text_of("ce-causationid", id)?);
         }
-        for (name, value) in attributes.extensions {
-            builder = builder.header(name, value);
+        if let Some(value) = self.content_type
+            && given.extensions.is_empty()
+        {
+            return Ok(builder.headers(recent.content_type(value)?));
         }
-        match headers.get(CONTENT_TYPE) {
-            Some(value) => {
-                Ok(builder.header("datacontenttype", text_of(CONTENT_TYPE.as_str(), value)?))
-            }
-            None => Ok(builder),
+        for (header, value) in &given.extensions {
+            let name = &header.as_str()[PREFIX.len()..];
+            builder = builder.header(name, text_of(header.as_str(), value)?);
         }
+        if let Some(value) = self.content_type {
+            builder = builder.header(CONTENT_TYPE_NAME, text_of(CONTENT_TYPE.as_str(), value)?);
+        }
+        Ok(builder)
     }
 }
 
@@ -204,66 +229,42 @@ fn topic_of(query: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&percent_decoded(value.replace('+', " ").as_bytes())).into_owned())
 }
 
-// === Attributes ===
-
-/// The `ce-` headers of one request.
-#[derive(Debug, Default)]
-struct Attributes<'a> {
-    id: Option<Cow<'a, str>>,
-    topic: Option<Topic>,
-    source: Option<Arc<str>>,
-    time: Option<Cow<'a, str>>,
-    correlation_id: Option<Cow<'a, str>>,
-    causation_id: Option<Cow<'a, str>>,
-    extensions: Vec<(&'a str, Cow<'a, str>)>,
-}
+// === impl Attributes ===
 
 impl<'a> Attributes<'a> {
-    fn read(headers: &'a HeaderMap) -> Result<Self, HeaderError> {
-        let mut this = Self::default();
-        let mut is_binary = false;
-        for (header, value) in headers {
-            let Some(name) = header.as_str().strip_prefix(PREFIX) else {
-                continue;
-            };
-            let value = text_of(header.as_str(), value)?;
-            match name {
-                "specversion" if value != "1.0" => {
-                    return Err(invalid(
-                        header.as_str(),
-                        format!("version {value:.16?} is not known, only \"1.0\" is"),
-                    ));
-                }
-                "specversion" => is_binary = true,
-                "id" => once(header, &mut this.id, value)?,
-                "type" => {
-                    let topic = Topic::new(&value)
-                        .map_err(|error| invalid(header.as_str(), error.to_string()))?;
-                    once(header, &mut this.topic, topic)?;
-                }
-                "source" if value.is_empty() || value.len() > MAX_SOURCE_BYTES => {
-                    return Err(invalid(
-                        header.as_str(),
-                        format!(
-                            "must have 1 to {MAX_SOURCE_BYTES} bytes, has {}",
-                            value.len()
-                        ),
-                    ));
-                }
-                "source" => once(header, &mut this.source, value.into())?,
-                "time" => once(header, &mut this.time, value)?,
-                "correlationid" => once(header, &mut this.correlation_id, value)?,
-                "causationid" => once(header, &mut this.causation_id, value)?,
-                // The first was read with the request, the second is said by Content-Type.
-                "relaypriority" | "datacontenttype" => {}
-                extension => this.extensions.push((extension, value)),
-            }
+    fn keep(&mut self, header: &'a HeaderName, attribute: &str, value: &'a HeaderValue) {
+        let slot = match attribute {
+            "specversion" => &mut self.version,
+            "id" => &mut self.id,
+            "type" => &mut self.topic,
+            "source" => &mut self.source,
+            "time" => &mut self.time,
+            "correlationid" => &mut self.correlation_id,
+            "causationid" => &mut self.causation_id,
+            // Said by Content-Type.
+            CONTENT_TYPE_NAME => return,
+            _ => return self.extensions.push((header, value)),
+        };
+        if slot.replace(value).is_some() {
+            self.repeated = Some(header);
         }
-        if is_binary { this.complete() } else { Ok(this) }
     }
 
-    /// What claims to be a `CloudEvents` message has to have the required attributes.
-    fn complete(self) -> Result<Self, HeaderError> {
+    /// What claims to be a `CloudEvents` message has to be of a version that is known, with the required attributes.
+    fn check(&self) -> Result<(), HeaderError> {
+        if let Some(header) = self.repeated {
+            return Err(invalid(header.as_str(), "given twice"));
+        }
+        let Some(version) = self.version else {
+            return Ok(());
+        };
+        if version != VERSION {
+            let text = text_of("ce-specversion", version)?;
+            if text != VERSION {
+                let message = format!("version {text:.16?} is not known, only {VERSION:?} is");
+                return Err(invalid("ce-specversion", message));
+            }
+        }
         let missing = [
             ("ce-id", self.id.is_none()),
             ("ce-source", self.source.is_none()),
@@ -271,20 +272,34 @@ impl<'a> Attributes<'a> {
         ];
         match missing.into_iter().find(|(_, missing)| *missing) {
             Some((name, _)) => Err(invalid(name, "required and missing")),
-            None => Ok(self),
+            None => Ok(()),
         }
     }
 }
 
-fn once<T>(header: &HeaderName, slot: &mut Option<T>, value: T) -> Result<(), HeaderError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(invalid(header.as_str(), "given twice")),
+fn topic(field: &str, text: &str) -> Result<Topic, HeaderError> {
+    Topic::new(text).map_err(|error| invalid(field, error.to_string()))
+}
+
+fn source(text: &str) -> Result<Arc<str>, HeaderError> {
+    if text.is_empty() || text.len() > MAX_SOURCE_BYTES {
+        let bytes = text.len();
+        return Err(invalid(
+            "ce-source",
+            format!("must have 1 to {MAX_SOURCE_BYTES} bytes, has {bytes}"),
+        ));
     }
+    Ok(text.into())
 }
 
 /// The text of a header, with `%XX` decoded.
 fn text_of<'a>(name: &str, value: &'a HeaderValue) -> Result<Cow<'a, str>, HeaderError> {
+    // Printable ASCII, as nearly every value is, costs one look at each byte instead of three.
+    if let Ok(text) = value.to_str()
+        && !text.contains('%')
+    {
+        return Ok(Cow::Borrowed(text));
+    }
     let not_text = |_| invalid(name, "not UTF-8");
     match percent_decoded(value.as_bytes()) {
         Cow::Borrowed(bytes) => str::from_utf8(bytes).map(Cow::Borrowed).map_err(not_text),

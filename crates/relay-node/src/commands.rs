@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use crate::cli::Command;
 use crate::config::Environment;
 use crate::exit;
-use crate::load::{self, LoadArgs, LoadError};
+use crate::load::{self, Counts, LoadArgs, LoadError, Report};
 
 /// Does what `command` says: data to `out`, mistakes and warnings to `errors`.
 ///
@@ -42,8 +42,9 @@ pub fn execute(
 }
 
 fn send_load(args: &LoadArgs, errors: &mut dyn Write) -> io::Result<u8> {
-    let Err(error) = load::execute(args) else {
-        return Ok(exit::SUCCESS);
+    let error = match load::execute(args) {
+        Ok(report) => return judge_load(&report, errors),
+        Err(error) => error,
     };
     write!(errors, "error: {error}")?;
     if let Some(source) = error.source() {
@@ -55,4 +56,23 @@ fn send_load(args: &LoadArgs, errors: &mut dyn Write) -> io::Result<u8> {
     } else {
         exit::FAILURE
     })
+}
+
+/// Failures are lines of the account, unless nothing at all got through: then there was no one to load.
+fn judge_load(report: &Report, errors: &mut dyn Write) -> io::Result<u8> {
+    let Counts {
+        sent,
+        accepted,
+        failed,
+        ..
+    } = report.total;
+    if accepted > 0 || failed == 0 {
+        return Ok(exit::SUCCESS);
+    }
+    writeln!(
+        errors,
+        "error: nothing was accepted, and {failed} of {sent} events failed: check that a node listens at {}",
+        report.target
+    )?;
+    Ok(exit::FAILURE)
 }

@@ -197,3 +197,19 @@ fn the_command_line_is_consistent_and_a_wrong_one_ends_with_2() {
         0
     );
 }
+
+#[test]
+fn load_fails_when_nobody_listens() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let to = format!("http://{address}");
+    let (code, _, errors) = relay(&["load", "--to", &to, "--rate", "100/s", "--for", "50ms"]);
+    assert_eq!(code, exit::FAILURE);
+    assert_eq!(
+        errors,
+        format!(
+            "error: nothing was accepted, and 5 of 5 events failed: check that a node listens at http://{address}/v1/events\n"
+        )
+    );
+}

@@ -496,6 +496,21 @@ fn a_wrong_value_has_no_echo() {
     }));
 }
 
+/// An emitter that could not be read is no reason to warn that there is none.
+#[test]
+fn a_mistake_does_not_count_as_nothing_configured() {
+    for text in [
+        "[emitters.http]\nurl = 3\n[adapters.http]\nlisten = 3\n",
+        "emitters = 3\nadapters = 3\n",
+        "[emitters.x]\n[adapters.x]\n",
+    ] {
+        let invalid = load(text).unwrap_err();
+        assert!(invalid.warnings().is_empty(), "{text}: {invalid}");
+    }
+    let invalid = load("[emitters]\n[memory]\nlimit = 'lots'\n").unwrap_err();
+    assert!(invalid.warnings()[0].to_string().contains("no emitters"));
+}
+
 #[test]
 fn syntax_errors_come_with_everything_else() {
     let text =

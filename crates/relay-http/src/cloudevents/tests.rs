@@ -19,12 +19,20 @@ fn event(
     pairs: &[(&'static str, &'static str)],
     query: Option<&str>,
 ) -> Result<Event, HeaderError> {
+    event_after(pairs, query, &mut Recent::default())
+}
+
+fn event_after(
+    pairs: &[(&'static str, &'static str)],
+    query: Option<&str>,
+    recent: &mut Recent,
+) -> Result<Event, HeaderError> {
     let headers = headers(pairs);
     let defaults = Defaults {
         topic: Topic::new("default").unwrap(),
         source: "/here".into(),
     };
-    let builder = Binding::read(&headers, &PRIORITY)?.event(&headers, query, &defaults)?;
+    let builder = Binding::read(&headers, &PRIORITY)?.event(query, &defaults, recent)?;
     Ok(builder.build().unwrap())
 }
 
@@ -127,6 +135,51 @@ fn mistakes_name_the_header() {
     assert!(field(&[("content-encoding", "gzip")]).contains("gzip"));
 }
 
+/// Whatever a connection has carried before, an event is what its own headers say.
+#[test]
+fn what_came_before_changes_nothing() {
+    let long: &'static str = "x".repeat(300).leak();
+    let values = ["a", "b", "%61", "%2561", "a%", "", long];
+    let shown = |event: Result<Event, HeaderError>| {
+        let event = event.ok()?;
+        let texts = (event.topic().clone(), event.source().to_owned());
+        Some((texts, event.headers().clone()))
+    };
+    for field in ["ce-type", "ce-source", "content-type"] {
+        for (first, second) in values
+            .iter()
+            .flat_map(|a| values.iter().map(move |b| (*a, *b)))
+        {
+            for more in [&[][..], &[("ce-x", "1")]] {
+                let mut recent = Recent::default();
+                let _ = event_after(&[(field, first)], None, &mut recent);
+                let pairs = [&[(field, second)], more].concat();
+                let after = shown(event_after(&pairs, None, &mut recent));
+                assert_eq!(after, shown(event(&pairs, None)), "{first} then {pairs:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_sender_repeats_is_kept_once() {
+    let mut recent = Recent::default();
+    let pairs = [
+        ("ce-type", "t"),
+        ("ce-source", "/s"),
+        ("content-type", "text/plain"),
+    ];
+    let mut next = || event_after(&pairs, None, &mut recent).unwrap();
+    let (first, second) = (next(), next());
+    assert!(std::ptr::eq(
+        first.topic().as_str(),
+        second.topic().as_str()
+    ));
+    assert!(std::ptr::eq(first.source(), second.source()));
+    let value = |event: &Event| event.headers().get("datacontenttype").unwrap().as_ptr();
+    assert_eq!(value(&first), value(&second));
+}
+
 #[test]
 fn forms_are_told_by_content_type() {
     for (content_type, form) in [
@@ -173,8 +226,9 @@ proptest! {
         });
         let headers: HeaderMap = pairs.collect();
         let defaults = Defaults { topic: Topic::new("default").unwrap(), source: "/here".into() };
+        let mut recent = Recent::default();
         if let Ok(binding) = Binding::read(&headers, &PRIORITY) {
-            let _ = binding.event(&headers, query.as_deref(), &defaults).map(EventBuilder::build);
+            let _ = binding.event(query.as_deref(), &defaults, &mut recent).map(EventBuilder::build);
         }
     }
 }

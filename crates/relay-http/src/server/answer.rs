@@ -1,14 +1,16 @@
 //! What a sender is told: a status, and one small JSON document rendered straight into its buffer.
 
 use super::refusal::{Place, Refused};
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use relay_event::EventId;
 use serde::Serializer as _;
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
+
+/// The body of an answer: a vector as it is, since `Bytes` would need a block of its own to share what is never shared.
+pub(super) type Document = Full<Cursor<Vec<u8>>>;
 
 /// An answer.
 #[derive(Debug)]
@@ -52,13 +54,15 @@ impl Ids {
         if self.count > 0 {
             self.body.push(b',');
         }
-        let start = self.body.len();
-        let _ = write!(self.body, "\"{id}\"");
+        let mut digits = [0; EventId::DIGITS];
+        let id = id.text(&mut digits);
         // An id has no control characters, so only these two need an escape, and hardly any id has them.
-        let text = &self.body[start + 1..self.body.len() - 1];
-        if text.contains(&b'"') || text.contains(&b'\\') {
-            self.body.truncate(start);
+        if id.bytes().any(|byte| matches!(byte, b'"' | b'\\')) {
             write_string(id, &mut self.body);
+        } else {
+            self.body.push(b'"');
+            self.body.extend_from_slice(id.as_bytes());
+            self.body.push(b'"');
         }
         self.count += 1;
     }
@@ -139,7 +143,7 @@ impl Answer {
     }
 
     /// The response; `headers` is the map of the request, whose memory is used again.
-    pub(super) fn into_response(self, mut headers: HeaderMap) -> Response<Full<Bytes>> {
+    pub(super) fn into_response(self, mut headers: HeaderMap) -> Response<Document> {
         headers.clear();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after_s {
@@ -151,7 +155,7 @@ impl Answer {
         if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+        let mut response = Response::new(Full::new(Cursor::new(self.body)));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;
         response

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// Settings of an [`HttpServer`](super::HttpServer). The defaults are for small events from senders on the same host.
 ///
-/// A connection costs up to two buffers of `max_header_bytes` beside what the ledger counts: memory for
-/// `max_connections` of them has to be there.
+/// A connection costs up to two buffers of `max_header_bytes`, and up to 1 KiB of texts that its last event said, beside
+/// what the ledger counts: memory for `max_connections` of them has to be there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpServerConfig {
     /// Where to listen: 127.0.0.1:8080. Port 0 takes a free one.

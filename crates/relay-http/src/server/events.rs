@@ -5,6 +5,7 @@
 //! the answer says how many were accepted before.
 
 use super::answer::{Answer, Ids};
+use super::line::Line;
 use super::refusal::Refused;
 use super::site::Site;
 use crate::cloudevents::{Binding, Form};
@@ -33,8 +34,9 @@ impl<E: Into<Refused>> From<E> for Halted {
 /// Publishes what a complete body holds.
 pub(super) fn publish(
     site: &Site,
+    line: &Line,
     head: &Parts,
-    binding: &Binding,
+    binding: &Binding<'_>,
     body: Bytes,
     permit: Permit,
     arrival: &mut Arrival<'_>,
@@ -42,7 +44,7 @@ pub(super) fn publish(
     let json = Json::new().default_priority(binding.priority.unwrap_or_default());
     let builder = match binding.form {
         Form::Payload => binding
-            .event(&head.headers, head.uri.query(), &site.defaults)?
+            .event(head.uri.query(), &site.defaults, &mut line.recent())?
             .payload(body),
         Form::Structured => {
             let builder = json.decode(&body)?;

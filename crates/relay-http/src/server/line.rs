@@ -1,6 +1,9 @@
-//! What a connection is doing: written by its socket and its service, read by its watch, all within one task.
+//! What a connection is doing, and what its last event said: written by its socket and its service, read by its watch,
+//! all within one task.
 
+use crate::cloudevents::Recent;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(super) struct Mark(u32);
 pub(super) struct Line {
     mark: AtomicU32,
     unread: AtomicBool,
+    /// Never waited for: the lock only lets one task's future be sent between threads.
+    recent: Mutex<Recent>,
 }
 
 impl Mark {
@@ -76,6 +81,11 @@ impl Line {
             self.unread.store(true, Relaxed);
         }
         self.enter(Phase::Idle, 0);
+    }
+
+    /// What the last event said.
+    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether bytes may be on their way that nobody will read.

@@ -1,18 +1,16 @@
 //! From a request to its answer.
 
-use super::answer::Answer;
+use super::answer::{Answer, Document};
 use super::body::{self, Admission};
 use super::events::{self, Halted};
 use super::line::Line;
 use super::refusal::Refused;
 use super::site::Site;
 use crate::cloudevents::Binding;
-use bytes::Bytes;
 use http::header::EXPECT;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use relay_engine::{Arrival, RefusalReason};
 use std::convert::Infallible;
@@ -22,12 +20,12 @@ pub(super) async fn answer(
     site: &Site,
     line: &Line,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Document>, Infallible> {
     line.request_begins();
     let (head, mut body) = request.into_parts();
     let is_chunked = body.size_hint().exact().is_none();
     let answer = match route(site, &head) {
-        Ok(()) => receive(site, &head, &mut body).await,
+        Ok(()) => receive(site, line, &head, &mut body).await,
         Err(answer) => {
             let unread = !read_rest(&head, &mut body).await;
             answer.closing(unread)
@@ -61,9 +59,9 @@ fn route(site: &Site, head: &Parts) -> Result<(), Answer> {
 }
 
 /// Takes the events of one request, and keeps the account of them.
-async fn receive(site: &Site, head: &Parts, body: &mut Incoming) -> Answer {
+async fn receive(site: &Site, line: &Line, head: &Parts, body: &mut Incoming) -> Answer {
     let mut arrival = site.ingest.arrive();
-    match accept(site, head, body, &mut arrival).await {
+    match accept(site, line, head, body, &mut arrival).await {
         Ok(answer) => answer,
         Err(Halted { refused, accepted }) => {
             arrival.refuse(refused.reason);
@@ -81,6 +79,7 @@ async fn receive(site: &Site, head: &Parts, body: &mut Incoming) -> Answer {
 
 async fn accept(
     site: &Site,
+    line: &Line,
     head: &Parts,
     body: &mut Incoming,
     arrival: &mut Arrival<'_>,
@@ -91,7 +90,15 @@ async fn accept(
     let priority = binding.priority.unwrap_or_default();
     let mut admission = Admission::ask(site, length, binding.text_bytes, priority)?;
     let payload = body::read(site, body, &mut admission).await?;
-    events::publish(site, head, &binding, payload, admission.arrived(), arrival)
+    events::publish(
+        site,
+        line,
+        head,
+        &binding,
+        payload,
+        admission.arrived(),
+        arrival,
+    )
 }
 
 /// The limits that hyper leaves to us.

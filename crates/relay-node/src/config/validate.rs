@@ -70,20 +70,28 @@ pub(crate) fn warnings(config: &Config, findings: &mut Findings) {
                 .to_owned(),
         );
     }
-    if config.adapters.is_empty() {
+    if config.adapters.is_empty() && !has_mistake_in("adapters", findings) {
         warn(
             findings,
             "adapters",
             "no adapters: no event can come in".to_owned(),
         );
     }
-    if config.emitters.is_empty() {
+    if config.emitters.is_empty() && !has_mistake_in("emitters", findings) {
         warn(
             findings,
             "emitters",
             "no emitters: every event is dropped as no_subscriber".to_owned(),
         );
     }
+}
+
+/// Whether something in `table` was refused: it is then empty because of a mistake, which is reported already.
+fn has_mistake_in(table: &str, findings: &Findings) -> bool {
+    findings.problems.iter().any(|problem| {
+        let rest = problem.path.strip_prefix(table);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
 fn control(control: &Control, findings: &mut Findings) {
