@@ -1,12 +1,10 @@
 //! Waking a reader that sleeps, at the price of one load a publish while nobody does.
 //!
 //! Each reader has a bell; the readers of a group share a count of those who sleep. A reader first says that it sleeps
-//! and then looks once more; a publisher first makes its events visible and then looks at the count. With a full
-//! barrier between the two steps on both sides (Dekker), one of them sees the other.
+//! and then looks once more; a publisher first makes its events visible and then looks at the count. Both do it by writing to
+//! the one word that holds the count, so one of them sees the other.
 
-use crate::sync::atomic::{
-    AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed, Ordering::SeqCst, fence,
-};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -15,22 +13,27 @@ use atomic_waker::AtomicWaker;
 #[cfg(relay_loom)]
 use loom::future::AtomicWaker;
 
-/// How many readers of a group sleep.
+/// How many readers of a group sleep (the low 16 bits), and how often it was told of events (the others, of which only the
+/// change matters).
 #[derive(Debug, Default)]
-pub(crate) struct Sleepers(AtomicUsize);
+pub(crate) struct Sleepers(AtomicU64);
+
+/// One more that was told.
+const TOLD: u64 = 1 << 16;
 
 impl Sleepers {
-    /// Whether somebody may have to be woken; after [`published`].
+    /// Says that events are visible; whether somebody may have to be woken.
     #[inline]
-    pub(crate) fn any(&self) -> bool {
-        self.0.load(Relaxed) > 0
+    pub(crate) fn tell(&self) -> bool {
+        // A write to the word the sleepers write to: of any two such writes one comes after the other and sees it, and what
+        // was made visible before. On the common machines it is cheaper than a fence.
+        !self.0.fetch_add(TOLD, AcqRel).is_multiple_of(TOLD)
     }
-}
 
-/// The barrier of the publisher's side: between making events visible and looking for sleepers.
-#[inline]
-pub(crate) fn published() {
-    fence(SeqCst);
+    /// Whether somebody sleeps.
+    pub(crate) fn any(&self) -> bool {
+        !self.0.load(Relaxed).is_multiple_of(TOLD)
+    }
 }
 
 /// The bell of one reader.
@@ -56,10 +59,9 @@ impl Bell {
         self.waker.register(waker);
         #[cfg(relay_loom)]
         self.waker.register_by_ref(waker);
-        if !self.sleeps.swap(true, AcqRel) {
-            self.sleepers.0.fetch_add(1, AcqRel);
-        }
-        fence(SeqCst);
+        let more = u64::from(!self.sleeps.swap(true, AcqRel));
+        // Also when it is counted already: it is this write that makes the next look a new one.
+        self.sleepers.0.fetch_add(more, AcqRel);
     }
 
     /// The reader found something after all, or goes away.
@@ -82,7 +84,7 @@ impl Bell {
 #[cfg(all(test, relay_loom))]
 mod models {
     use super::*;
-    use crate::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
+    use crate::sync::atomic::{Ordering::Acquire, Ordering::Release};
     use loom::future::block_on;
     use loom::thread;
     use std::future::poll_fn;
@@ -99,8 +101,7 @@ mod models {
                 let (bell, tail, sleepers) = (bell.clone(), tail.clone(), sleepers.clone());
                 thread::spawn(move || {
                     tail.store(1, Release);
-                    published();
-                    if sleepers.any() {
+                    if sleepers.tell() {
                         bell.ring();
                     }
                 })

@@ -14,7 +14,7 @@ use crate::queue::{Queue, Shared, Shedding, add};
 use crate::reader::Reader;
 use crate::ring::{self, Spare};
 use crate::seat::Seat;
-use crate::side::{Chores, Refused, Side, Why};
+use crate::side::{Chores, Side, Why};
 use crate::subscription::{Delivery, SubscribeOptions, Subscription, SubscriptionId};
 use crate::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
@@ -252,6 +252,32 @@ impl Inner {
     #[inline]
     pub(crate) fn publish_through<G: DerefMut<Target = Side>>(
         &self,
+        event: Event,
+        enter: impl Fn() -> G,
+    ) -> Result<Published, Unpublished> {
+        let mut event = Some(event);
+        let mut side = enter();
+        if let Some(subscriptions) = side.publish_simply(&mut event, self.shedding.load(Relaxed)) {
+            self.count_published(subscriptions);
+            let due = event.is_none().then(|| side.tell_simply()).flatten();
+            // What follows runs code of others: destructors and wakers.
+            drop(side);
+            drop(event);
+            if let Some(shared) = due {
+                shared.look_after();
+            }
+            return Ok(Published { subscriptions });
+        }
+        drop(side);
+        match event {
+            Some(event) => self.publish_generally(event, enter),
+            None => Ok(Published { subscriptions: 0 }),
+        }
+    }
+
+    #[inline(never)]
+    fn publish_generally<G: DerefMut<Target = Side>>(
+        &self,
         mut event: Event,
         enter: impl Fn() -> G,
     ) -> Result<Published, Unpublished> {
@@ -266,27 +292,20 @@ impl Inner {
                 result
             };
             chores.run();
-            match result {
+            let refused = match result {
                 Ok(subscriptions) => return Ok(Published { subscriptions }),
-                Err(Refused { event: back, why }) => match why {
-                    Why::Blocked(Blocked::Reclaim(shared)) => {
-                        shared.look_after();
-                        event = back;
-                    }
-                    Why::Blocked(Blocked::Full(queue)) => {
-                        return Err(Unpublished {
-                            event: back,
-                            full: Some(queue),
-                        });
-                    }
-                    Why::Closed => {
-                        return Err(Unpublished {
-                            event: back,
-                            full: None,
-                        });
-                    }
-                },
-            }
+                Err(refused) => refused,
+            };
+            event = refused.event;
+            let full = match refused.why {
+                Why::Blocked(Blocked::Reclaim(shared)) => {
+                    shared.look_after();
+                    continue;
+                }
+                Why::Blocked(Blocked::Full(queue)) => Some(queue),
+                Why::Closed => None,
+            };
+            return Err(Unpublished { event, full });
         }
     }
 

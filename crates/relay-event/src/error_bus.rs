@@ -33,13 +33,13 @@ pub use subscription::ErrorSubscription;
 
 use crate::code::Code;
 use crate::report::ErrorEvent;
-use crate::wait::lock;
+use crate::sync::{Mutex, lock};
 use broadcast::Broadcast;
 use counts::Counts;
 use folding::Folding;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use subscription::Place;
 

@@ -8,7 +8,11 @@ use crate::queue::{Queue, Shared};
 use crate::ring::Spare;
 use crate::seat::{Credit, Evicted, Seat, Verdict};
 use crate::side::Chores;
+use crate::tally::DropReason;
 use std::sync::Arc;
+
+/// How many events a subscription that has caught up may wait before it joins the log: asking costs a few nanoseconds.
+const PATIENCE: u32 = 15;
 
 pub(crate) struct Group {
     pub(crate) filter: Filter,
@@ -19,6 +23,10 @@ pub(crate) struct Group {
     apart: Vec<Seat>,
     /// What all members of the log have room for.
     credit: Credit,
+    /// Whether the filter looks at topics only.
+    by_topic: bool,
+    /// How many events to wait before looking again who can join the log.
+    patience: u32,
     /// Whether the event at hand is for this group.
     chosen: bool,
     /// Whether somebody has left the log: it may have held claims that others have passed.
@@ -36,6 +44,8 @@ pub(crate) enum Blocked {
 impl Group {
     pub(crate) fn new(filter: Filter, shared: Arc<Shared>) -> Self {
         Self {
+            by_topic: filter.is_by_topic(),
+            patience: 0,
             filter,
             shared,
             logged: Vec::new(),
@@ -82,6 +92,7 @@ impl Group {
     }
 
     fn members_changed(&mut self) {
+        self.patience = 0;
         let members: Vec<_> = self.seats().map(|seat| Arc::clone(&seat.queue)).collect();
         self.shared.members.store(Arc::new(members));
     }
@@ -120,13 +131,67 @@ impl Group {
         self.left = true;
     }
 
-    /// Notes that somebody has to look after the group, where no lock is held: members sleep, or there are claims to drop.
+    /// Notes what there is to do where no lock is held: members that sleep are to be woken when something was `put` in, and
+    /// there may be claims to drop.
     #[inline]
-    pub(crate) fn care(&mut self, chores: &mut Chores) {
-        if self.left || self.shared.sleepers.any() {
+    pub(crate) fn care(&mut self, put: bool, chores: &mut Chores) {
+        if put {
+            if let Some(shared) = self.tell() {
+                chores.look_after(&shared);
+            }
+        } else if self.left {
             self.left = false;
             chores.look_after(&self.shared);
         }
+    }
+
+    /// Tells the members of what was put in; what has to be looked after where no lock is held.
+    #[inline]
+    pub(crate) fn tell(&mut self) -> Option<Arc<Shared>> {
+        let due = self.shared.sleepers.tell() || self.left;
+        self.left = false;
+        due.then(|| Arc::clone(&self.shared))
+    }
+
+    /// Publishes to this group alone, where that is simple: to the log, to one subscription with room in its ring, or to
+    /// nobody when all are full and drop the newest. Returns of how many members; `None` when it is not simple. An event
+    /// that nobody took stays, to be dropped where no lock is held.
+    #[inline]
+    pub(crate) fn publish_simply(
+        &mut self,
+        event: &mut Option<Event>,
+        critical: bool,
+    ) -> Option<usize> {
+        if !self.by_topic {
+            return None;
+        }
+        let size_bytes = event.as_ref()?.size_bytes();
+        if self.apart.is_empty() {
+            if !self.credit.covers(size_bytes) {
+                return None;
+            }
+            self.credit.spend(size_bytes);
+            self.shared
+                .log()
+                .append(event.take()?.into_claim(), size_bytes);
+            return Some(self.logged.len());
+        }
+        if !self.logged.is_empty() {
+            return None;
+        }
+        if let [seat] = &mut self.apart[..]
+            && seat.can_take_simply(size_bytes, critical)
+        {
+            seat.put_simply(event.take()?, size_bytes);
+            return Some(1);
+        }
+        if critical || !self.apart.iter().all(Seat::is_stuck) {
+            return None;
+        }
+        for seat in &self.apart {
+            seat.queue.offered.drop_many(DropReason::Full, 1);
+        }
+        Some(self.apart.len())
     }
 
     /// Looks what each member would do with an event, without doing it: how many claims that takes, and of how many members.
@@ -136,14 +201,16 @@ impl Group {
         event: &Event,
         critical: bool,
     ) -> Result<(usize, usize), Blocked> {
-        self.chosen = self.filter.is_by_topic() || self.filter.matches(event);
+        self.chosen = self.by_topic || self.filter.matches(event);
         if !self.chosen {
             return Ok((0, 0));
         }
         let (size_bytes, priority) = (event.size_bytes(), event.priority());
         if self.len() > 1 {
-            if !self.apart.is_empty() {
+            if self.patience == 0 {
                 self.let_join(critical);
+            } else {
+                self.patience -= 1;
             }
             if !self.logged.is_empty() && !self.credit.covers(size_bytes) {
                 self.refresh(size_bytes)?;
@@ -161,7 +228,9 @@ impl Group {
     }
 
     /// Moves those into the log that have caught up.
+    #[cold]
     fn let_join(&mut self, critical: bool) {
+        self.patience = PATIENCE;
         let mut index = 0;
         while index < self.apart.len() {
             if self.apart[index].can_join(critical) {
@@ -228,10 +297,7 @@ impl Group {
         for seat in &mut self.apart {
             match seat.verdict {
                 Verdict::Take | Verdict::Evict => {
-                    let gone = seat.put(claim, size_bytes);
-                    if seat.verdict == Verdict::Evict {
-                        evicted.merge(gone);
-                    }
+                    seat.put(claim, size_bytes, evicted);
                 }
                 Verdict::Drop(reason) => seat.queue.offered.drop_many(reason, 1),
                 Verdict::Full => {}

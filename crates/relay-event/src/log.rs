@@ -49,7 +49,8 @@ pub(crate) struct Log<T> {
 
 struct Slot {
     claim: AtomicPtr<()>,
-    size_bytes: AtomicU64,
+    /// Accounted bytes that were ever appended, with this one: a reader knows the size of a run from its ends.
+    end_bytes: AtomicU64,
 }
 
 /// Those whose positions hold claims.
@@ -75,7 +76,7 @@ impl<T> Log<T> {
     pub(crate) fn new(slots: usize) -> Self {
         let slot = || Slot {
             claim: AtomicPtr::new(ptr::null_mut()),
-            size_bytes: AtomicU64::new(0),
+            end_bytes: AtomicU64::new(0),
         };
         Self {
             slots: (0..slots.next_power_of_two()).map(|_| slot()).collect(),
@@ -96,6 +97,7 @@ impl<T> Log<T> {
     }
 
     /// Where the next event goes.
+    #[inline]
     pub(crate) fn tail(&self) -> u64 {
         self.tail.load(Acquire)
     }
@@ -125,10 +127,10 @@ impl<T> Log<T> {
         let tail = self.tail.load(Relaxed);
         let slot = self.slot(tail);
         // Release, both: a member that was taken out and reads a slot that was written again must see that it was.
-        slot.size_bytes.store(size_bytes, Release);
+        let end_bytes = self.bytes.load(Relaxed).wrapping_add(size_bytes);
+        slot.end_bytes.store(end_bytes, Release);
         slot.claim.store(claim.into_raw(), Release);
-        self.bytes
-            .store(self.bytes.load(Relaxed).wrapping_add(size_bytes), Relaxed);
+        self.bytes.store(end_bytes, Relaxed);
         self.tail.store(tail + 1, Release);
     }
 
@@ -147,13 +149,13 @@ impl<T> Log<T> {
         position
     }
 
-    /// Takes a member out and hands a claim on each event that it has not read to `keep`, oldest first, with its size.
+    /// Takes a member out and hands a claim on each event that it has not read to `keep`, oldest first.
     /// Returns the position of the first. `told` runs before any slot can be written again: it makes the reader look
     /// there no more.
     pub(crate) fn leave(
         &self,
         id: u64,
-        mut keep: impl FnMut(Claim<T>, u64),
+        mut keep: impl FnMut(Claim<T>),
         told: impl FnOnce(u64),
     ) -> Option<u64> {
         let mut roster = lock(&self.roster);
@@ -166,7 +168,7 @@ impl<T> Log<T> {
             let claim: Claim<T> = unsafe { Claim::from_raw(slot.claim.load(Relaxed)) };
             // SAFETY: the slot's claim is alive until the roster is unlocked.
             unsafe { claim.borrow() }.add_claims(1);
-            keep(claim, slot.size_bytes.load(Relaxed));
+            keep(claim);
         }
         told(first);
         roster.members.swap_remove(index);
@@ -183,16 +185,20 @@ impl<T> Log<T> {
 
 /// The readers' side.
 impl<T> Log<T> {
-    /// The claim and the size at `position`, which is below the tail. They are only what the reader thinks they are if,
-    /// looking *afterwards*, it finds that it is still a member; the claim is then alive until it counts it as taken.
+    /// The claim at `position`, which is below the tail. It is only what the reader thinks it is if, looking *afterwards*,
+    /// it finds that it is still a member; it is then alive until the reader counts it as taken.
     #[inline]
-    pub(crate) fn read(&self, position: u64) -> (Claim<T>, u64) {
-        let slot = self.slot(position);
-        let raw = slot.claim.load(Acquire);
-        let size_bytes = slot.size_bytes.load(Acquire);
+    pub(crate) fn read(&self, position: u64) -> Claim<T> {
+        let raw = self.slot(position).claim.load(Acquire);
         // SAFETY: a slot below the tail was written, and always holds what `append` put there; whether it is alive is the
         // caller's to check before it uses it.
-        (unsafe { Claim::from_raw(raw) }, size_bytes)
+        unsafe { Claim::from_raw(raw) }
+    }
+
+    /// Accounted bytes that were ever appended up to and with `position`, under the same condition.
+    #[inline]
+    pub(crate) fn end_bytes(&self, position: u64) -> u64 {
+        self.slot(position).end_bytes.load(Acquire)
     }
 
     /// Called by reader `id` after it has counted events as taken: if it was the slowest, drops what all have passed.

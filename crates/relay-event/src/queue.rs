@@ -140,8 +140,8 @@ pub(crate) fn is_log(epoch: u64) -> bool {
 /// What the publishing side has done. What was put into the log since it joined is not yet counted here.
 #[derive(Default)]
 pub(crate) struct Offered {
-    pub(crate) put: AtomicU64,
-    pub(crate) put_bytes: AtomicU64,
+    put: AtomicU64,
+    put_bytes: AtomicU64,
     pub(crate) evicted_bytes: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
@@ -170,6 +170,12 @@ pub(crate) fn add(cell: &AtomicU64, more: u64) {
 }
 
 impl Offered {
+    #[inline]
+    pub(crate) fn set_put(&self, events: u64, bytes: u64) {
+        self.put_bytes.store(bytes, Relaxed);
+        self.put.store(events, Relaxed);
+    }
+
     /// Counts events that the publishing side dropped.
     #[inline]
     pub(crate) fn drop_many(&self, reason: DropReason, count: u64) {
@@ -343,7 +349,8 @@ impl Queue {
     /// Takes nothing more; what is queued can still be received.
     pub(crate) fn close(&self) {
         self.closed.store(true, Release);
-        crate::bell::published();
+        // Whether or not somebody sleeps: what counts is that it was written after `closed`.
+        self.group.sleepers.tell();
         self.bell.ring();
         self.room.wake_all();
     }

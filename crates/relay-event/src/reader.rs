@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     position: u64,
     /// The tail of the log as last seen.
     tail: u64,
+    /// Accounted bytes that had been appended to the log before the position.
+    seen_bytes: u64,
     /// What is being looked at in place. Nothing of it is dropped here: who owns it is said by [`Held`].
     view: Vec<ManuallyDrop<Event>>,
     held: Held,
@@ -31,7 +33,7 @@ enum Held {
     #[default]
     Nothing,
     /// They lie in the log; not yet counted as taken.
-    InLog { bytes: u64 },
+    InLog { end_bytes: u64 },
     /// They lie in the ring; not yet counted as taken.
     InRing { bytes: u64 },
     /// They were taken out, and counted.
@@ -46,6 +48,7 @@ impl Reader {
             epoch: 0,
             position: 0,
             tail: 0,
+            seen_bytes: 0,
             view: Vec::new(),
             held: Held::Nothing,
         }
@@ -89,7 +92,8 @@ impl Reader {
         if !see_tail(log, self.position, &mut self.tail) {
             return None;
         }
-        let (claim, size_bytes) = log.read(self.position);
+        let claim = log.read(self.position);
+        let end_bytes = log.end_bytes(self.position);
         if self.has_moved() {
             return None;
         }
@@ -97,7 +101,9 @@ impl Reader {
         // lives until this event is counted as taken, below (model: `one_that_leaves_keeps_what_it_has_not_read`).
         let event = Event::clone(&ManuallyDrop::new(unsafe { Event::redeem(claim) }));
         self.position += 1;
-        self.queue.count_taken(1, size_bytes);
+        self.queue
+            .count_taken(1, end_bytes.wrapping_sub(self.seen_bytes));
+        self.seen_bytes = end_bytes;
         let at_end = self.position == self.tail;
         log.passed(self.queue.id, at_end);
         if at_end && !see_tail(log, self.position, &mut self.tail) {
@@ -133,9 +139,9 @@ impl Reader {
             if is_log(self.epoch) {
                 let log = self.queue.group.log();
                 if see_tail(log, self.position, &mut self.tail) {
-                    let (_, size_bytes) = log.read(self.position);
+                    let end_bytes = log.end_bytes(self.position);
                     if !self.has_moved() {
-                        return Some(size_bytes);
+                        return Some(end_bytes.wrapping_sub(self.seen_bytes));
                     }
                 }
             } else if self.see_ring() {
@@ -171,6 +177,7 @@ impl Reader {
         }
         if is_log(epoch) {
             self.position = place.joined_at.load(Relaxed);
+            self.seen_bytes = place.joined_bytes.load(Relaxed);
             self.tail = self.position;
         } else if epoch == self.epoch + 1 {
             // What it read in the log while it was moved lies in the ring too.
@@ -219,21 +226,16 @@ impl Reader {
         if !see_tail(log, self.position, &mut self.tail) {
             return false;
         }
-        let end = self.tail.min(self.position + max as u64);
-        let mut bytes = 0;
-        self.view.reserve((end - self.position) as usize);
-        for position in self.position..end {
-            let (claim, size_bytes) = log.read(position);
-            bytes += size_bytes;
-            // SAFETY: only kept as bits until the check below, and never dropped.
-            self.view
-                .push(ManuallyDrop::new(unsafe { Event::redeem(claim) }));
-        }
+        let end = self.tail.min(self.position.saturating_add(max as u64));
+        // SAFETY: only kept as bits until the check below, and never dropped.
+        let look = |position| ManuallyDrop::new(unsafe { Event::redeem(log.read(position)) });
+        self.view.extend((self.position..end).map(look));
+        let end_bytes = log.end_bytes(end - 1);
         if self.has_moved() {
             self.view.clear();
             return false;
         }
-        self.held = Held::InLog { bytes };
+        self.held = Held::InLog { end_bytes };
         true
     }
 
@@ -269,10 +271,12 @@ impl Reader {
         let count = self.view.len() as u64;
         match std::mem::take(&mut self.held) {
             Held::Nothing => {}
-            Held::InLog { bytes } => {
+            Held::InLog { end_bytes } => {
                 self.view.clear();
                 self.position += count;
-                self.queue.count_taken(count, bytes);
+                self.queue
+                    .count_taken(count, end_bytes.wrapping_sub(self.seen_bytes));
+                self.seen_bytes = end_bytes;
                 let log = self.queue.group.log();
                 let at_end = self.position == self.tail;
                 log.passed(self.queue.id, at_end);

@@ -39,6 +39,12 @@ impl Routes {
         };
     }
 
+    /// Whether every topic leads to every group.
+    #[inline]
+    pub(crate) fn lead_everywhere(&self) -> bool {
+        self.every
+    }
+
     /// The groups that want `topic`, in ascending order.
     #[inline]
     pub(crate) fn of<'a>(

@@ -2,12 +2,14 @@
 
 use crate::counted::Claim;
 use crate::event::{Event, Inner};
+use crate::log::Taken;
 use crate::priority::Priority;
-use crate::queue::{LOG_SLOTS, Queue, add};
+use crate::queue::{LOG_SLOTS, Queue, add, is_log};
 use crate::ring::{Producer, Spare};
 use crate::subscription::Overflow;
 use crate::sync::atomic::{Ordering::Acquire, Ordering::Relaxed};
 use crate::tally::DropReason;
+use crossbeam_utils::CachePadded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -51,20 +53,41 @@ impl Credit {
 
 pub(crate) struct Seat {
     pub(crate) queue: Arc<Queue>,
+    taken: Arc<CachePadded<Taken>>,
     ring: Producer<Inner>,
     pub(crate) verdict: Verdict,
     credit: Credit,
+    /// What the receiver had taken when the queue was last found full: as long as it has not taken more, it is.
+    full_at: Option<u64>,
+    /// Whether a policy may drop events before it is full.
+    early: bool,
+    /// Whether it drops the newest when it is full, and nothing else is special about it.
+    lossy: bool,
+    /// Events and bytes that were put in, without those that lie in the log.
+    put: u64,
+    put_bytes: u64,
     /// Put into the ring since the receiver was last moved there, for as long as it has not noticed.
     moved: u64,
 }
 
 impl Seat {
     pub(crate) fn new(queue: Arc<Queue>, ring: Producer<Inner>) -> Self {
+        let early = queue
+            .shedding
+            .as_ref()
+            .is_some_and(|shedding| shedding.early_drop.is_some());
+        let lossy = !queue.is_reliable() && queue.evictable.is_none() && !early;
         Self {
+            taken: Arc::clone(&queue.taken),
             queue,
             ring,
             verdict: Verdict::Take,
             credit: Credit::default(),
+            full_at: None,
+            early,
+            lossy,
+            put: 0,
+            put_bytes: 0,
             moved: 0,
         }
     }
@@ -89,7 +112,7 @@ impl Seat {
         if critical {
             return Verdict::Drop(DropReason::Shed);
         }
-        if self.drops_early(priority) {
+        if self.early && self.drops_early(priority) {
             return Verdict::Drop(DropReason::Early);
         }
         if self.has_room(size_bytes) {
@@ -101,6 +124,7 @@ impl Seat {
         }
     }
 
+    #[cold]
     fn drops_early(&self, priority: Priority) -> bool {
         let shedding = self.queue.shedding.as_ref();
         let Some(policy) = shedding.and_then(|shedding| shedding.early_drop.as_ref()) else {
@@ -115,16 +139,44 @@ impl Seat {
 
     #[inline]
     fn has_room(&mut self, size_bytes: u64) -> bool {
-        if !self.credit.covers(size_bytes) {
-            self.credit = self.room(size_bytes);
+        if self.credit.covers(size_bytes) {
+            return true;
         }
+        if self.full_at == Some(self.taken.events.load(Acquire)) {
+            return false;
+        }
+        self.look(size_bytes)
+    }
+
+    /// Whether all it would do with any event now is to drop it as the newest.
+    #[inline]
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.lossy && self.full_at == Some(self.taken.events.load(Acquire))
+    }
+
+    #[cold]
+    fn look(&mut self, size_bytes: u64) -> bool {
+        let taken = self.taken.events.load(Acquire);
+        self.credit = self.room(size_bytes);
+        // Full in bytes only, a smaller event may still fit; full of what was moved, it may notice that.
+        let is_full = self.put.saturating_sub(taken) >= self.queue.limits().0;
+        self.full_at = (is_full && self.queue.evictable.is_none()).then_some(taken);
         self.credit.covers(size_bytes)
+    }
+
+    /// Events and bytes that are queued.
+    fn queued(&self) -> (u64, u64) {
+        if self.queue.evictable.is_some() || is_log(self.queue.place.epoch.load(Relaxed)) {
+            return self.queue.queued();
+        }
+        let (taken, taken_bytes) = self.queue.taken();
+        (self.put - taken, self.put_bytes - taken_bytes)
     }
 
     /// The room there is now, for an event of this size. An empty queue takes any one event: refusing it would block for
     /// ever what the ledger has already let in.
     pub(crate) fn room(&mut self, size_bytes: u64) -> Credit {
-        let ((queued, bytes), (max, max_bytes)) = (self.queue.queued(), self.queue.limits());
+        let ((queued, bytes), (max, max_bytes)) = (self.queued(), self.queue.limits());
         if queued == 0 && size_bytes > max_bytes {
             return Credit {
                 events: 1,
@@ -148,31 +200,52 @@ impl Seat {
         room
     }
 
-    /// Puts the event in: into the ring, or the queue whose oldest give way. Returns what was evicted.
+    /// Whether it takes an event of this size into its ring, and nothing has to be asked for that.
     #[inline]
-    pub(crate) fn put(&mut self, claim: Claim<Inner>, size_bytes: u64) -> Evicted {
-        let evicted = if self.queue.evictable.is_some() {
-            self.put_evictable(claim, size_bytes)
+    pub(crate) fn can_take_simply(&mut self, size_bytes: u64, critical: bool) -> bool {
+        let special = self.early || self.moved > 0 || self.queue.evictable.is_some();
+        !special && (!critical || self.queue.is_reliable()) && self.has_room(size_bytes)
+    }
+
+    /// Puts in an event that it takes simply.
+    #[inline]
+    pub(crate) fn put_simply(&mut self, event: Event, size_bytes: u64) {
+        self.put_into_ring(event.into_claim(), size_bytes);
+    }
+
+    /// Puts the event in: into the ring, or the queue whose oldest give way.
+    #[inline]
+    pub(crate) fn put(&mut self, claim: Claim<Inner>, size_bytes: u64, evicted: &mut Evicted) {
+        if self.queue.evictable.is_some() {
+            self.put_evictable(claim, size_bytes, evicted);
         } else {
-            self.ring.push(claim);
-            self.credit.spend(size_bytes);
+            self.put_into_ring(claim, size_bytes);
             if self.moved > 0 {
                 self.moved += 1;
             }
-            Evicted::default()
-        };
-        add(&self.queue.offered.put_bytes, size_bytes);
-        add(&self.queue.offered.put, 1);
-        evicted
+        }
+    }
+
+    #[inline]
+    fn put_into_ring(&mut self, claim: Claim<Inner>, size_bytes: u64) {
+        self.ring.push(claim);
+        self.credit.spend(size_bytes);
+        self.count(size_bytes);
+    }
+
+    #[inline]
+    fn count(&mut self, size_bytes: u64) {
+        self.put_bytes += size_bytes;
+        self.put += 1;
+        self.queue.offered.set_put(self.put, self.put_bytes);
     }
 
     #[allow(unsafe_code)]
     #[cold]
-    fn put_evictable(&mut self, claim: Claim<Inner>, size_bytes: u64) -> Evicted {
-        let mut evicted = Evicted::default();
+    fn put_evictable(&mut self, claim: Claim<Inner>, size_bytes: u64, evicted: &mut Evicted) {
         let offered = &self.queue.offered;
         let Some(mut events) = self.queue.lock_evictable() else {
-            return evicted;
+            return;
         };
         // The receiver takes out under the same lock, so its count is exact here.
         let ((mut queued, mut bytes), (max, max_bytes)) =
@@ -190,8 +263,9 @@ impl Seat {
         // SAFETY: one of the claims that were taken for this event, and nobody else redeems it.
         events.push_back(unsafe { Event::redeem(claim) });
         // Its room is asked for each time: the publishing side is not the only one that counts here.
-        self.credit = Credit::default();
-        evicted
+        drop(events);
+        self.forget();
+        self.count(size_bytes);
     }
 
     /// Whether the receiver knows where its events lie now.
@@ -210,7 +284,7 @@ impl Seat {
         self.is_plain()
             && (!critical || self.queue.is_reliable())
             && self.has_noticed()
-            && self.queue.queued().0 == 0
+            && self.queued().0 == 0
     }
 
     fn is_plain(&self) -> bool {
@@ -227,38 +301,43 @@ impl Seat {
             queue.place.joined_at.store(at, Relaxed);
             queue.place.joined_bytes.store(log.bytes(), Relaxed);
         });
-        self.credit = Credit::default();
         self.moved = 0;
+        self.forget();
+    }
+
+    /// Forgets what it knew of its room.
+    fn forget(&mut self) {
+        self.credit = Credit::default();
+        self.full_at = None;
     }
 
     /// Moves it out of the log: what it has not read goes into its ring, as claims of its own.
     pub(crate) fn leave(&mut self) {
         let queue = Arc::clone(&self.queue);
         let (log, place) = (queue.group.log(), &queue.place);
-        let put = log.tail() - place.joined_at.load(Relaxed);
-        let put_bytes = log.bytes() - place.joined_bytes.load(Relaxed);
+        let put = self.put + log.tail() - place.joined_at.load(Relaxed);
+        let put_bytes = self.put_bytes + log.bytes() - place.joined_bytes.load(Relaxed);
         let (ring, mut moved) = (&mut self.ring, 0);
         log.leave(
             queue.id,
-            |claim, _| {
+            |claim| {
                 ring.push(claim);
                 moved += 1;
             },
             |first| {
                 place.change(|| {
                     place.left_at.store(first, Relaxed);
-                    add(&queue.offered.put, put);
-                    add(&queue.offered.put_bytes, put_bytes);
+                    queue.offered.set_put(put, put_bytes);
                 });
             },
         );
-        self.moved = moved;
-        self.credit = Credit::default();
+        (self.put, self.put_bytes, self.moved) = (put, put_bytes, moved);
+        self.forget();
     }
 
     /// Bounds have moved. `spare` is a larger ring, where one is needed.
     pub(crate) fn limits_moved(&mut self, spare: Option<Spare<Inner>>) {
-        self.credit = Credit::default();
+        self.forget();
         if let Some(spare) = spare {
             self.ring.move_to(spare);
         }
@@ -280,10 +359,7 @@ impl Evicted {
         }
     }
 
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.more.extend(other.more);
-        if let Some(event) = other.first {
-            self.add(event);
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 }

@@ -39,6 +39,14 @@ impl Chores {
     /// Does it.
     #[inline]
     pub(crate) fn run(self) {
+        if self.first.is_none() && self.gone.is_empty() {
+            // Nothing to do, and nothing to drop either.
+            return std::mem::forget(self);
+        }
+        self.work();
+    }
+
+    fn work(self) {
         if let Some(first) = self.first {
             first.look_after();
             for shared in self.more {
@@ -70,9 +78,31 @@ impl Side {
         }
     }
 
+    /// Publishes where that is simple: one group that wants every topic, and nothing to be asked of its members. Returns how
+    /// many there are; anything else (`None`) is for [`publish`](Self::publish), which does the same with more questions.
+    #[inline]
+    pub(crate) fn publish_simply(
+        &mut self,
+        event: &mut Option<Event>,
+        critical: bool,
+    ) -> Option<usize> {
+        if self.closed || critical != self.critical || !self.routes.lead_everywhere() {
+            return None;
+        }
+        match &mut self.groups[..] {
+            [group] => group.publish_simply(event, critical),
+            _ => None,
+        }
+    }
+
+    /// Tells the receivers of what was published simply; what has to be looked after where no lock is held.
+    #[inline]
+    pub(crate) fn tell_simply(&mut self) -> Option<Arc<Shared>> {
+        self.groups.first_mut()?.tell()
+    }
+
     /// Offers `event` to every subscription that wants it, or to none when a reliable one of them has no room. Returns how
     /// many there are. With `tell` false, the receivers are told by [`tell`](Self::tell) later.
-    #[inline]
     pub(crate) fn publish(
         &mut self,
         event: Event,
@@ -107,7 +137,7 @@ impl Side {
         }
         if let Some(blocked) = blocked {
             for index in route {
-                self.groups[*index].care(chores);
+                self.groups[*index].care(false, chores);
             }
             let why = Why::Blocked(blocked);
             return Err(Refused { event, why });
@@ -125,11 +155,8 @@ impl Side {
             chores.gone.add(unsafe { Event::redeem(claim) });
         }
         if tell {
-            if claims > 0 {
-                crate::bell::published();
-            }
             for index in route {
-                self.groups[*index].care(chores);
+                self.groups[*index].care(claims > 0, chores);
             }
         }
         Ok(offered)
@@ -137,9 +164,8 @@ impl Side {
 
     /// Tells the receivers of what was published without telling.
     pub(crate) fn tell(&mut self, chores: &mut Chores) {
-        crate::bell::published();
         for group in &mut self.groups {
-            group.care(chores);
+            group.care(true, chores);
         }
     }
 
@@ -149,7 +175,7 @@ impl Side {
         if critical {
             for group in &mut self.groups {
                 group.set_sheddable_apart();
-                group.care(chores);
+                group.care(false, chores);
             }
         }
     }

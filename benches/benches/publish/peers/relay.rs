@@ -76,7 +76,7 @@ impl Receive<Event> for Subscription {
         let mut seen = 0;
         loop {
             let read = self.read(usize::MAX);
-            read.iter().for_each(|event| event.look());
+            read.iter().for_each(Ready::look);
             match read.len() {
                 0 => return seen,
                 more => seen += more,
@@ -99,7 +99,10 @@ impl ReceiveAsync<Event> for Subscription {
 
 /// The publishing handles, and receiving many at once.
 mod handles {
-    use super::*;
+    use super::{
+        Delivery, Event, Peer, Publish, PublishBlocking, Receive, Sheddable, Subscription, Suite,
+        block_on, open,
+    };
     use relay_event::{ExclusivePublisher, Publisher};
 
     pub(super) fn enrol(suite: &mut Suite) {

@@ -18,7 +18,7 @@ mod plain {
 
     /// Reads one event as a member that was not taken out, and counts it.
     fn read(log: &Log<u32>, id: u64, counter: &Counter, position: u64) -> u32 {
-        let (claim, _) = log.read(position);
+        let claim = log.read(position);
         // SAFETY: a member, and the position is not yet counted as taken.
         let number = **unsafe { claim.borrow() };
         counter
@@ -67,7 +67,7 @@ mod plain {
         log.leave(
             1,
             // SAFETY: a claim of its own, redeemed once.
-            |claim, size| kept.push((unsafe { claim.redeem() }, size)),
+            |claim| kept.push(unsafe { claim.redeem() }),
             |position| first = Some(position),
         )
         .unwrap();
@@ -75,11 +75,8 @@ mod plain {
         log.reclaim();
         assert_eq!(log.free_slots(), 4);
         append(&log, 9);
-        let kept: Vec<_> = kept
-            .iter()
-            .map(|(number, size)| (**number, *size))
-            .collect();
-        assert_eq!(kept, [(1, 1), (2, 2), (3, 3)]);
+        let kept: Vec<_> = kept.iter().map(|number| **number).collect();
+        assert_eq!(kept, [1, 2, 3]);
     }
 
     #[test]
@@ -88,10 +85,10 @@ mod plain {
         let a = counter();
         log.join(1, &a);
         append(&log, 0);
-        log.leave(1, |claim, _| drop(unsafe { claim.redeem() }), |_| ());
+        log.leave(1, |claim| drop(unsafe { claim.redeem() }), |_| ());
         log.reclaim();
         assert_eq!((log.free_slots(), log.blocker()), (2, None));
-        assert!(log.leave(1, |_, _| (), |_| ()).is_none());
+        assert!(log.leave(1, |_| (), |_| ()).is_none());
     }
 
     #[test]
@@ -125,7 +122,7 @@ mod models {
     }
 
     fn read_one(log: &Log<Witness>, id: u64, counter: &Counter, position: u64) {
-        let (claim, _) = log.read(position);
+        let claim = log.read(position);
         // SAFETY: a member, and the position is not yet counted as taken.
         assert_eq!(u64::from(unsafe { claim.borrow() }.0), position);
         counter.events.store(position + 1, Release);
@@ -201,7 +198,7 @@ mod models {
             let reader = {
                 let (log, gone) = (Arc::clone(&log), gone.clone());
                 thread::spawn(move || {
-                    let (claim, _) = log.read(0);
+                    let claim = log.read(0);
                     if gone.load(Relaxed) == 0 {
                         // SAFETY: still a member after reading the slot: its claim is alive, now or as one of its own.
                         assert_eq!(unsafe { claim.borrow() }.0, 0);
@@ -212,7 +209,7 @@ mod models {
             // SAFETY: a claim of its own, redeemed once.
             log.leave(
                 1,
-                |claim, _| kept.push(unsafe { claim.redeem() }),
+                |claim| kept.push(unsafe { claim.redeem() }),
                 |_| gone.store(1, Release),
             );
             log.reclaim();
