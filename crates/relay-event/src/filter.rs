@@ -49,11 +49,13 @@ impl Pattern {
         Ok(Self { text: text.into() })
     }
 
+    /// Whether it matches any text.
+    fn is_everything(&self) -> bool {
+        self.text.bytes().all(|byte| byte == b'*')
+    }
+
     /// Whether the whole of `text` matches.
     pub fn matches(&self, text: &str) -> bool {
-        if &*self.text == "*" {
-            return true;
-        }
         let Some((first, rest)) = self.text.split_once('*') else {
             return &*self.text == text;
         };
@@ -112,10 +114,14 @@ impl Filter {
     ///
     /// When one of `patterns` is not a [`Pattern`].
     pub fn topics<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, PatternError> {
-        let topics = patterns
+        let mut topics = patterns
             .into_iter()
             .map(Pattern::new)
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        // One that wants everything makes the others idle, and an empty list is told without matching.
+        if topics.iter().any(Pattern::is_everything) {
+            topics.clear();
+        }
         Ok(Self {
             topics,
             ..Self::default()
@@ -241,5 +247,6 @@ mod tests {
         assert!(!topics.clone().source("/t").unwrap().matches(&event));
         assert!(!topics.header("k", "w").matches(&event));
         assert!(!Filter::all().header("absent", "v").matches(&event));
+        assert_eq!(Filter::topics(["x", "*"]).unwrap(), Filter::all());
     }
 }
