@@ -2,11 +2,12 @@
 //!
 //! `cargo bench -p relay-bench --bench admit`. Uncontended, on one thread.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use relay_event::codec::{Codec, Json, Raw};
 use relay_event::{
-    ByteBudget, Code, Component, ErrorBus, ErrorEvent, ErrorFilter, ErrorSubscription, Gate,
+    ByteBudget, Code, Component, ErrorBus, ErrorEvent, ErrorFilter, ErrorSubscription, Event, Gate,
     Priority, Severity,
 };
 use std::hint::black_box;
@@ -79,5 +80,47 @@ fn error_bus(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, ledger, gate, error_bus);
+/// What a codec adds to 1 KiB of payload, in bytes (printed) and in time.
+fn codecs(c: &mut Criterion) {
+    let mut group = c.benchmark_group("codec, 1 KiB");
+    let json = Event::builder("order.created")
+        .source("/shop")
+        .header("datacontenttype", "application/json")
+        .payload(format!("{{\"text\":\"{}\"}}", "x".repeat(1013)))
+        .build()
+        .unwrap();
+    let binary = Event::builder("order.created")
+        .source("/shop")
+        .payload(vec![0xff; 1024])
+        .build()
+        .unwrap();
+    let raw = Raw::new(json.topic().clone());
+    let cases: [(&str, &dyn Codec, &Event); 3] = [
+        ("JSON", &Json::new(), &json),
+        ("JSON, binary payload", &Json::new(), &binary),
+        ("raw", &raw, &binary),
+    ];
+    for (name, codec, event) in cases {
+        let mut bytes = Vec::new();
+        codec.encode(event, &mut bytes);
+        eprintln!(
+            "{name}: {} bytes for a payload of {}",
+            bytes.len(),
+            event.payload().len()
+        );
+        group.bench_function(format!("{name}: encode"), |b| {
+            let mut out = Vec::with_capacity(4096);
+            b.iter(|| {
+                out.clear();
+                codec.encode(black_box(event), &mut out);
+            });
+        });
+        group.bench_function(format!("{name}: decode and build"), |b| {
+            b.iter(|| codec.decode(black_box(&bytes)).unwrap().build().unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, ledger, gate, error_bus, codecs);
 criterion_main!(benches);

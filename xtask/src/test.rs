@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Add the whole stress table, the false alarm, the idle node and the ingest bench (30 min).
     #[arg(long)]
     long: bool,
-    /// Add the tests of relay-event under AddressSanitizer; needs a nightly toolchain.
+    /// Add the tests of relay-event under `AddressSanitizer`; needs a nightly toolchain.
     #[arg(long)]
     sanitize: bool,
 }

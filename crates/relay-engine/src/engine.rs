@@ -4,6 +4,7 @@ use crate::builder::EngineBuilder;
 use crate::parts::Parts;
 use crate::state::EngineState;
 use crate::stop::Stopper;
+use crate::telemetry;
 use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, Signal};
 use relay_forensics::Ring;
 use relay_sense::Detection;
@@ -123,7 +124,8 @@ impl Engine {
     ///
     /// Not cancel safe: a shutdown that is cancelled leaves an engine that accepts nothing.
     pub async fn shutdown(mut self, deadline: Duration) -> EngineState {
-        let end = tokio::time::Instant::now() + deadline;
+        let began = tokio::time::Instant::now();
+        let end = began + deadline;
         let parts = Arc::clone(&self.parts);
         let event = ErrorEvent::new(Code::Shutdown, Severity::Info, Component::Engine);
         parts.errors.publish(
@@ -146,6 +148,7 @@ impl Engine {
         }
         parts.internal.close();
         self.end_threads();
+        telemetry::operation("shutdown", began.elapsed() <= deadline, began.elapsed());
         parts.state()
     }
 

@@ -7,10 +7,13 @@ use relay_event::{
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The part of the ledger that bodies still arriving may hold, in percent: a slow sender must not be able to fill it.
 pub(crate) const ARRIVING_PERCENT: u8 = 25;
+
+/// One publish in so many is timed.
+const TIMED_EVENTS: u64 = 1024;
 
 /// What an adapter uses to bring events in. Cloning gives another handle to the same account.
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ struct Inner {
     received: AtomicU64,
     accepted: AtomicU64,
     refused: [AtomicU64; RefusalReason::ALL.len()],
+    publish_duration: metrics::Histogram,
 }
 
 /// Why an event was not accepted.
@@ -175,8 +179,11 @@ impl Ingest {
         bus: Bus,
         errors: ErrorBus,
     ) -> Self {
+        let bus_name = bus.name().to_owned();
         Self(Arc::new(Inner {
             component: Component::adapter(id),
+            // Looked up once; without an installed recorder it records nothing.
+            publish_duration: metrics::histogram!("relay_event_publish_duration_seconds", "bus" => bus_name),
             gate,
             arriving,
             bus,
@@ -219,7 +226,14 @@ impl Ingest {
     ///
     /// When a reliable subscription has no room, or the bus is closed.
     pub fn publish(&self, event: Event) -> Result<(), Refusal> {
-        match self.0.bus.try_publish(event) {
+        // The count moves after this, so one event in so many is timed, and the others pay a comparison.
+        let is_sample = self.0.accepted.load(Relaxed).is_multiple_of(TIMED_EVENTS);
+        let began = is_sample.then(Instant::now);
+        let published = self.0.bus.try_publish(event);
+        if let Some(began) = began {
+            self.0.publish_duration.record(began.elapsed());
+        }
+        match published {
             Ok(_) => Ok(()),
             Err(error) => {
                 let reason = if error.is_full() {

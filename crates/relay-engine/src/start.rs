@@ -12,6 +12,7 @@ use crate::parts::{Outlet, Parts};
 use crate::pulse::{Knobs, Mode, Pulse};
 use crate::report::Reporter;
 use crate::stop::{Stop, Stopper};
+use crate::telemetry;
 use relay_control::Controller;
 use relay_event::{Code, Component, ErrorEvent, ErrorHandler, Severity, SubscribeOptions};
 use relay_sense::Sampler;
@@ -31,6 +32,13 @@ const PULSE_STACK_BYTES: usize = 256 * 1024;
 
 impl Engine {
     pub(crate) async fn start(builder: EngineBuilder) -> Result<Self, BuildError> {
+        let began = Instant::now();
+        let started = Self::start_parts(builder).await;
+        telemetry::operation("start", started.is_ok(), began.elapsed());
+        started
+    }
+
+    async fn start_parts(builder: EngineBuilder) -> Result<Self, BuildError> {
         check_ids("adapter", builder.adapters.iter().map(|(id, _)| id))?;
         check_ids("emitter", builder.emitters.iter().map(|(id, ..)| id))?;
         let controller = Controller::try_new(builder.control.clone())?;

@@ -1,233 +1,24 @@
 //! Every metric of an engine: name, unit, description, and where its value comes from.
 //!
 //! Nothing on the data path or on the pulse touches a metric: counts live in the parts themselves and are copied
-//! here when somebody looks ([`Telemetry::refresh`], called by whoever serves `/metrics`). The one histogram is
-//! recorded once a batch, through a handle that was looked up at start. Labels are ids from the
+//! here when somebody looks ([`Telemetry::refresh`], called by whoever serves `/metrics`). Histograms are recorded once a
+//! batch or once in many events, through handles that were looked up at start. Labels are ids from the
 //! configuration and fixed words, never text from a sender, so their number is bounded.
+
+mod catalog;
 
 use crate::engine::Observer;
 use crate::health::Health;
+use crate::ingest::{IngestStats, RefusalReason};
 use crate::state::EngineState;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use catalog::{Kind, METRICS};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use relay_control::Level;
-use relay_event::{Code, DropReason, SubscriptionStats};
+use relay_event::{Code, DropReason, Severity, Signal, SubscriptionStats};
+use std::time::Duration;
 
 /// The most subscriptions that get metrics of their own.
 const MAX_SUBSCRIPTIONS: usize = 256;
-
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-use Kind::{Counter, Gauge, Histogram};
-
-const METRICS: &[(&str, Kind, Unit, &str)] = &[
-    (
-        "relay_events_received_total",
-        Counter,
-        Unit::Count,
-        "Events that came to an adapter.",
-    ),
-    (
-        "relay_events_accepted_total",
-        Counter,
-        Unit::Count,
-        "Events that an adapter published.",
-    ),
-    (
-        "relay_events_refused_total",
-        Counter,
-        Unit::Count,
-        "Events that an adapter refused, by reason.",
-    ),
-    (
-        "relay_events_published_total",
-        Counter,
-        Unit::Count,
-        "Events published on a bus.",
-    ),
-    (
-        "relay_events_offered_total",
-        Counter,
-        Unit::Count,
-        "Events offered to a subscription.",
-    ),
-    (
-        "relay_events_delivered_total",
-        Counter,
-        Unit::Count,
-        "Events that a subscription has delivered.",
-    ),
-    (
-        "relay_delivered_bytes_total",
-        Counter,
-        Unit::Bytes,
-        "Payload bytes that a subscription has delivered.",
-    ),
-    (
-        "relay_events_dropped_total",
-        Counter,
-        Unit::Count,
-        "Events that a subscription dropped, by reason.",
-    ),
-    (
-        "relay_subscribers",
-        Gauge,
-        Unit::Count,
-        "Subscriptions of a bus.",
-    ),
-    (
-        "relay_subscription_buffer_usage",
-        Gauge,
-        Unit::Count,
-        "Events queued for a subscription.",
-    ),
-    (
-        "relay_subscription_buffer_size",
-        Gauge,
-        Unit::Count,
-        "Events that may be queued for a subscription.",
-    ),
-    (
-        "relay_queue_bytes",
-        Gauge,
-        Unit::Bytes,
-        "Accounted bytes queued for a subscription.",
-    ),
-    (
-        "relay_events_in_flight",
-        Gauge,
-        Unit::Count,
-        "Events taken by a receiver and not settled.",
-    ),
-    (
-        "relay_emit_batches_total",
-        Counter,
-        Unit::Count,
-        "Batches that an emitter has tried to deliver.",
-    ),
-    (
-        "relay_emit_failures_total",
-        Counter,
-        Unit::Count,
-        "Attempts of an emitter that failed.",
-    ),
-    (
-        "relay_emit_duration_seconds",
-        Histogram,
-        Unit::Seconds,
-        "Time that one attempt of an emitter took.",
-    ),
-    (
-        "relay_ledger_size_bytes",
-        Gauge,
-        Unit::Bytes,
-        "Size of the byte ledger; absent without a bound.",
-    ),
-    (
-        "relay_ledger_used_bytes",
-        Gauge,
-        Unit::Bytes,
-        "Bytes reserved in the ledger.",
-    ),
-    (
-        "relay_ledger_cost_factor",
-        Gauge,
-        Unit::Count,
-        "Resident bytes for each accounted byte, learnt.",
-    ),
-    (
-        "relay_gate_rate_bytes_per_second",
-        Gauge,
-        Unit::Count,
-        "Admitted rate; infinite without a limit.",
-    ),
-    (
-        "relay_gate_floor",
-        Gauge,
-        Unit::Count,
-        "Lowest admitted priority: 0 low to 3 control.",
-    ),
-    (
-        "relay_drain_bytes_per_second",
-        Gauge,
-        Unit::Count,
-        "Accounted bytes that leave, while there is a backlog.",
-    ),
-    (
-        "relay_governor_scale",
-        Gauge,
-        Unit::Count,
-        "Scale of the AIMD governor.",
-    ),
-    (
-        "relay_level",
-        Gauge,
-        Unit::Count,
-        "Memory level: 0 normal to 4 emergency.",
-    ),
-    (
-        "relay_shedding",
-        Gauge,
-        Unit::Count,
-        "1 while sheddable subscriptions are shed.",
-    ),
-    (
-        "relay_sensor_stale",
-        Gauge,
-        Unit::Count,
-        "1 while memory cannot be read.",
-    ),
-    (
-        "relay_memory_usage_bytes",
-        Gauge,
-        Unit::Bytes,
-        "Memory in use that the kernel cannot reclaim.",
-    ),
-    (
-        "relay_memory_current_bytes",
-        Gauge,
-        Unit::Bytes,
-        "Memory charged, page cache included.",
-    ),
-    (
-        "relay_memory_working_set_bytes",
-        Gauge,
-        Unit::Bytes,
-        "Memory charged less inactive page cache.",
-    ),
-    (
-        "relay_memory_limit_bytes",
-        Gauge,
-        Unit::Bytes,
-        "The smallest memory limit in force.",
-    ),
-    (
-        "relay_memory_pressure_ratio",
-        Gauge,
-        Unit::Count,
-        "Memory in use divided by its limit.",
-    ),
-    (
-        "relay_component_healthy",
-        Gauge,
-        Unit::Count,
-        "1 healthy, 0.5 degraded, 0 failed.",
-    ),
-    (
-        "relay_error_events_total",
-        Counter,
-        Unit::Count,
-        "Error events by code.",
-    ),
-    (
-        "relay_error_events_lost_total",
-        Counter,
-        Unit::Count,
-        "Error events that some subscriber lost.",
-    ),
-];
 
 /// Copies the numbers of an engine into the installed [`metrics`] recorder.
 #[derive(Debug, Clone)]
@@ -238,9 +29,9 @@ impl Telemetry {
     pub fn new(engine: Observer) -> Self {
         for (name, kind, unit, help) in METRICS {
             match kind {
-                Counter => describe_counter!(*name, *unit, *help),
-                Gauge => describe_gauge!(*name, *unit, *help),
-                Histogram => describe_histogram!(*name, *unit, *help),
+                Kind::Counter => describe_counter!(*name, *unit, *help),
+                Kind::Gauge => describe_gauge!(*name, *unit, *help),
+                Kind::Histogram => describe_histogram!(*name, *unit, *help),
             }
         }
         Self(engine)
@@ -267,14 +58,43 @@ impl Telemetry {
     fn errors(&self) {
         let errors = self.0.errors();
         for code in Code::ALL {
-            counter!("relay_error_events_total", "code" => code.as_str())
-                .absolute(errors.count(*code));
+            for (severity, signal) in kinds() {
+                let count = errors.count_of(*code, severity, signal);
+                if count > 0 {
+                    let labels = [
+                        ("code", code.as_str()),
+                        ("severity", severity.as_str()),
+                        ("signal", signal.as_str()),
+                    ];
+                    counter!("relay_error_events_total", &labels).absolute(count);
+                }
+            }
         }
         counter!("relay_error_events_lost_total").absolute(errors.dropped());
     }
 }
 
+/// Every severity with every signal.
+fn kinds() -> impl Iterator<Item = (Severity, Signal)> {
+    let with = |severity| {
+        Signal::ALL
+            .into_iter()
+            .map(move |signal| (severity, signal))
+    };
+    Severity::ALL.into_iter().flat_map(with)
+}
+
+/// Counts and times one operation on an engine as a whole, such as its start.
+pub(crate) fn operation(name: &'static str, is_ok: bool, took: Duration) {
+    let result = if is_ok { "ok" } else { "error" };
+    counter!("relay_engine_operations_total", "operation" => name, "result" => result).increment(1);
+    histogram!("relay_engine_operation_duration_seconds", "operation" => name).record(took);
+}
+
 fn ingest(state: &EngineState) {
+    let blocked = |stats: &IngestStats| stats.refused(RefusalReason::QueueFull);
+    let blocked = state.adapters.iter().map(|(_, stats)| blocked(stats)).sum();
+    counter!("relay_event_send_blocked_total", "bus" => "external").absolute(blocked);
     for (id, stats) in &state.adapters {
         counter!("relay_events_received_total", "adapter" => id.clone()).absolute(stats.received);
         counter!("relay_events_accepted_total", "adapter" => id.clone()).absolute(stats.accepted);

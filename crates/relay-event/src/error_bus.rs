@@ -32,7 +32,7 @@ pub use filter::ErrorFilter;
 pub use subscription::ErrorSubscription;
 
 use crate::code::Code;
-use crate::report::ErrorEvent;
+use crate::report::{ErrorEvent, Severity, Signal};
 use crate::sync::{Mutex, lock};
 use broadcast::Broadcast;
 use counts::Counts;
@@ -117,7 +117,7 @@ impl ErrorBus {
     /// events of one code within it become one event with a count.
     ///
     /// Takes all its memory at once: 2 × `buffer` records (at least 64, rounded up to a power of two) of about 350 bytes,
-    /// and 12 KiB for counters and wakers, however many subscribe.
+    /// and 60 KiB for counters and wakers, however many subscribe.
     pub fn with(buffer: usize, fold: Option<Duration>) -> Self {
         let buffer = buffer.clamp(1, MAX_BUFFER);
         Self::build(buffer, fold, MAX_SUBSCRIBERS)
@@ -149,7 +149,7 @@ impl ErrorBus {
         if inner.broadcast.is_closed() {
             return;
         }
-        inner.counts.add(event.code);
+        inner.counts.add(&event);
         if inner.subscribers.load(Relaxed) == 0 {
             return;
         }
@@ -193,6 +193,11 @@ impl ErrorBus {
     /// How often `code` was published, folded or not.
     pub fn count(&self, code: Code) -> u64 {
         self.0.counts.of(code)
+    }
+
+    /// How often `code` was published with this severity and signal, folded or not.
+    pub fn count_of(&self, code: Code, severity: Severity, signal: Signal) -> u64 {
+        self.0.counts.of_kind(code, severity, signal)
     }
 
     /// Events that some subscriber lost, over all subscribers that are and were.

@@ -4,9 +4,10 @@
 use crate::counted::Claim;
 use crate::event::{Event, Inner};
 use crate::filter::Filter;
-use crate::queue::{Queue, Shared};
+use crate::queue::Queue;
 use crate::ring::Spare;
 use crate::seat::{Credit, Evicted, Seat, Verdict};
+use crate::shared::Shared;
 use crate::side::Chores;
 use crate::tally::DropReason;
 use std::sync::Arc;

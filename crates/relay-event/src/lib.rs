@@ -75,6 +75,7 @@ mod report;
 mod ring;
 mod routes;
 mod seat;
+mod shared;
 mod side;
 mod subscription;
 mod sync;

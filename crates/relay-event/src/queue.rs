@@ -8,11 +8,12 @@
 //! publishing side moves a subscription from one to the other, and names the place by an *epoch*: odd numbers mean the
 //! log. It moves one into the log only after the receiver has acknowledged the last epoch and has taken everything.
 
-use crate::bell::{Bell, Sleepers};
+use crate::bell::Bell;
 use crate::bus::Progress;
 use crate::early_drop::EarlyDrop;
-use crate::event::{Event, Inner};
-use crate::log::{Log, Taken};
+use crate::event::Event;
+use crate::log::Taken;
+use crate::shared::Shared;
 use crate::subscription::Overflow;
 use crate::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
@@ -23,53 +24,12 @@ use crate::tally::{DropReason, SubscriptionStats};
 use crate::wait::WaitList;
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
-
-/// Slots of a group's shared log: the most that a member may lag behind before it is given a place of its
-/// own. Few in unit tests, so that they go round.
-pub(crate) const LOG_SLOTS: usize = if cfg!(test) { 8 } else { 1024 };
+use std::sync::Arc;
 
 /// What a sheddable subscription does; a reliable one has none.
 pub(crate) struct Shedding {
     pub(crate) overflow: Overflow,
     pub(crate) early_drop: Option<Arc<dyn EarlyDrop>>,
-}
-
-/// What the members of a group share: those whose filters are equal.
-pub(crate) struct Shared {
-    log: OnceLock<Log<Inner>>,
-    pub(crate) sleepers: Arc<Sleepers>,
-    /// The members, for whoever has to wake them.
-    pub(crate) members: arc_swap::ArcSwap<Vec<Arc<Queue>>>,
-}
-
-impl Shared {
-    pub(crate) fn new() -> Self {
-        Self {
-            log: OnceLock::new(),
-            sleepers: Arc::default(),
-            members: arc_swap::ArcSwap::default(),
-        }
-    }
-
-    /// The log; made when a group first has two members.
-    pub(crate) fn log(&self) -> &Log<Inner> {
-        self.log.get_or_init(|| Log::new(LOG_SLOTS))
-    }
-
-    /// Wakes the members that sleep, and drops claims that somebody who left held up. Runs code of executors and
-    /// destructors: call it without a lock.
-    #[cold]
-    pub(crate) fn look_after(&self) {
-        if self.sleepers.any() {
-            for queue in self.members.load().iter() {
-                queue.bell.ring();
-            }
-        }
-        if let Some(log) = self.log.get() {
-            log.reclaim();
-        }
-    }
 }
 
 pub(crate) struct Queue {

@@ -98,6 +98,15 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Every signal, in a fixed order: the order of counters.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Throttle,
+        Self::Shed,
+        Self::Degraded,
+        Self::Recovered,
+    ];
+
     /// The lower-case name.
     pub const fn as_str(self) -> &'static str {
         match self {

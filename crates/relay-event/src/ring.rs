@@ -11,7 +11,6 @@ use crate::sync::atomic::{
 };
 use crossbeam_utils::CachePadded;
 use std::marker::PhantomData;
-use std::ptr;
 use std::sync::{Arc, OnceLock};
 
 struct Ring<T> {
@@ -43,9 +42,8 @@ pub(crate) struct Spare<T>(Arc<Ring<T>>);
 
 impl<T> Ring<T> {
     fn new(capacity: usize) -> Arc<Self> {
-        let slots = (0..capacity.next_power_of_two()).map(|_| AtomicPtr::new(ptr::null_mut()));
         Arc::new(Self {
-            slots: slots.collect(),
+            slots: empty_slots(capacity.next_power_of_two()),
             tail: CachePadded::new(AtomicU64::new(0)),
             next: OnceLock::new(),
             claims: PhantomData,
@@ -55,6 +53,21 @@ impl<T> Ring<T> {
     fn slot(&self, position: u64) -> &AtomicPtr<()> {
         &self.slots[position as usize & (self.slots.len() - 1)]
     }
+}
+
+/// Slots that take no memory before they are used: a bound of a million events is often set and hardly ever reached.
+#[cfg(not(relay_loom))]
+#[allow(unsafe_code)]
+fn empty_slots(count: usize) -> Box<[AtomicPtr<()>]> {
+    // SAFETY: an `AtomicPtr` has the representation of a pointer, of which all zeros is the null one.
+    unsafe { Box::new_zeroed_slice(count).assume_init() }
+}
+
+#[cfg(relay_loom)]
+fn empty_slots(count: usize) -> Box<[AtomicPtr<()>]> {
+    (0..count)
+        .map(|_| AtomicPtr::new(std::ptr::null_mut()))
+        .collect()
 }
 
 /// A ring for at least `capacity` claims.

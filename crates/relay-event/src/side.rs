@@ -5,10 +5,11 @@
 use crate::event::Event;
 use crate::filter::Filter;
 use crate::group::{Blocked, Group};
-use crate::queue::{Queue, Shared};
+use crate::queue::Queue;
 use crate::ring::Spare;
 use crate::routes::Routes;
 use crate::seat::{Evicted, Seat};
+use crate::shared::Shared;
 use std::sync::Arc;
 
 pub(crate) struct Side {

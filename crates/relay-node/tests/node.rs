@@ -242,7 +242,11 @@ fn every_metric_passes_a_real_parser() {
         "relay_memory_pressure_ratio ",
         "relay_level 0",
         "relay_emit_duration_seconds_bucket",
-        "relay_error_events_total{code=\"ADAPTER_START\"} 1",
+        "relay_error_events_total{code=\"ADAPTER_START\",severity=\"info\",signal=\"none\"} 1",
+        "relay_event_publish_duration_seconds_count{bus=\"external\"} 1",
+        "relay_event_send_blocked_total{bus=\"external\"} 0",
+        "relay_engine_operations_total{operation=\"start\",result=\"ok\"} 1",
+        "relay_engine_operation_duration_seconds_count{operation=\"start\"} 1",
         "relay_build_info",
     ] {
         assert!(text.contains(name), "{name} is missing in:\n{text}");

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{Batch, ByteBudget, DropReason, Filter, Overflow, Priority};
+use crate::{Batch, ByteBudget, Delivery, DropReason, Filter, Overflow, Priority};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::thread;

@@ -5,20 +5,25 @@
 //! `fetch_add`. Either way no count is ever lost. (The scheme is that of `LongAdder`, with stripes owned.)
 
 use crate::code::Code;
+use crate::report::{ErrorEvent, Severity, Signal};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// The stripe of those that own none.
 const SHARED: usize = 0;
 
-/// The shared stripe and 31 owned ones: more than the threads of a node that report errors all the time.
-const STRIPES: usize = 32;
+/// The shared stripe and 7 owned ones, 6 KiB each: as many as a node has threads that report errors all the time.
+const STRIPES: usize = 8;
 
 /// Not asked for a stripe yet.
 const NONE: usize = usize::MAX;
 
-/// Beside the codes: events that no subscriber had room for.
-const REFUSED: usize = Code::ALL.len();
+/// A cell for each code, severity and signal.
+const SIGNALS: usize = Signal::ALL.len();
+const KINDS: usize = Severity::ALL.len() * SIGNALS;
+
+/// Beside those: events that no subscriber had room for.
+const REFUSED: usize = Code::ALL.len() * KINDS;
 
 static NEXT: AtomicUsize = AtomicUsize::new(SHARED + 1);
 
@@ -27,11 +32,11 @@ thread_local! {
     static STRIPE: Cell<usize> = const { Cell::new(NONE) };
 }
 
-/// How often each code was published, and how many events were refused.
+/// How often each code was published with each severity and signal, and how many events were refused.
 pub(super) struct Counts(Box<[Stripe; STRIPES]>);
 
 #[repr(align(64))]
-struct Stripe([AtomicU64; Code::ALL.len() + 1]);
+struct Stripe([AtomicU64; REFUSED + 1]);
 
 impl Counts {
     pub(super) fn new() -> Self {
@@ -39,8 +44,8 @@ impl Counts {
         Self(Box::new(std::array::from_fn(stripe)))
     }
 
-    pub(super) fn add(&self, code: Code) {
-        self.increment(code as usize);
+    pub(super) fn add(&self, event: &ErrorEvent) {
+        self.increment(cell(event.code, event.severity, event.signal));
     }
 
     pub(super) fn add_refused(&self) {
@@ -60,7 +65,12 @@ impl Counts {
     }
 
     pub(super) fn of(&self, code: Code) -> u64 {
-        self.sum(code as usize)
+        let first = code as usize * KINDS;
+        (first..first + KINDS).map(|cell| self.sum(cell)).sum()
+    }
+
+    pub(super) fn of_kind(&self, code: Code, severity: Severity, signal: Signal) -> u64 {
+        self.sum(cell(code, severity, signal))
     }
 
     pub(super) fn refused(&self) -> u64 {
@@ -73,6 +83,10 @@ impl Counts {
             .map(|stripe| stripe.0[cell].load(Relaxed))
             .sum()
     }
+}
+
+fn cell(code: Code, severity: Severity, signal: Signal) -> usize {
+    code as usize * KINDS + severity as usize * SIGNALS + signal as usize
 }
 
 fn own_stripe() -> usize {
@@ -95,17 +109,19 @@ fn assign() -> usize {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
+    use crate::component::Component;
     use std::thread;
 
     #[test]
     fn more_threads_than_stripes_lose_no_count() {
         let counts = Counts::new();
+        let event = ErrorEvent::new(Code::Panic, Severity::Error, Component::Engine);
         for _ in 0..3 {
             thread::scope(|scope| {
                 for _ in 0..STRIPES {
                     scope.spawn(|| {
                         for _ in 0..1_000 {
-                            counts.add(Code::Panic);
+                            counts.add(&event);
                             counts.add_refused();
                         }
                     });
@@ -115,6 +131,8 @@ mod tests {
         let all = 3 * STRIPES as u64 * 1_000;
         assert_eq!((counts.of(Code::Panic), counts.refused()), (all, all));
         assert_eq!(counts.of(Code::Shutdown), 0);
+        let kind = |severity| counts.of_kind(Code::Panic, severity, Signal::None);
+        assert_eq!((kind(Severity::Error), kind(Severity::Info)), (all, 0));
         let shared = &counts.0[SHARED].0[REFUSED];
         assert!(shared.load(Relaxed) > 0, "the later threads shared one");
     }
