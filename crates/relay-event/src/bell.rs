@@ -5,6 +5,7 @@
 //! the one word that holds the count, so one of them sees the other.
 
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed};
+use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -16,7 +17,7 @@ use loom::future::AtomicWaker;
 /// How many readers of a group sleep (the low 16 bits), and how often it was told of events (the others, of which only the
 /// change matters).
 #[derive(Debug, Default)]
-pub(crate) struct Sleepers(AtomicU64);
+pub(crate) struct Sleepers(CachePadded<AtomicU64>);
 
 /// One more that was told.
 const TOLD: u64 = 1 << 16;

@@ -49,9 +49,10 @@ pub(crate) struct Queue {
     /// Nothing more is delivered, not even what is queued.
     pub(crate) ended: AtomicBool,
     pub(crate) place: Place,
-    pub(crate) offered: Offered,
+    // Each side writes its own lines; what both read stands apart from them.
+    pub(crate) offered: CachePadded<Offered>,
     pub(crate) taken: Arc<CachePadded<Taken>>,
-    pub(crate) settled: Settled,
+    pub(crate) settled: CachePadded<Settled>,
     /// The events of a subscription that drops its oldest: the publishing side takes out there too.
     pub(crate) evictable: Option<Mutex<VecDeque<Event>>>,
 }
@@ -167,12 +168,12 @@ impl Queue {
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             place: Place::default(),
-            offered: Offered::default(),
+            offered: CachePadded::default(),
             taken: Arc::default(),
-            settled: Settled {
+            settled: CachePadded::new(Settled {
                 ran_empty: AtomicBool::new(true),
                 ..Settled::default()
-            },
+            }),
             evictable: evicts.then(|| Mutex::new(VecDeque::with_capacity(limit_events))),
             shedding,
         }
