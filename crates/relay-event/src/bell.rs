@@ -5,6 +5,7 @@
 //! the one word that holds the count, so one of them sees the other.
 
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed};
+use crate::wait::contain;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::task::Waker;
@@ -77,7 +78,7 @@ impl Bell {
     /// Wakes the reader if it sleeps.
     pub(crate) fn ring(&self) {
         if self.stay_awake() {
-            self.waker.wake();
+            contain(|| self.waker.wake());
         }
     }
 }

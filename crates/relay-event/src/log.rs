@@ -17,6 +17,7 @@ use crate::sync::atomic::{
     Ordering::SeqCst, fence,
 };
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::wait::contain;
 use crossbeam_utils::CachePadded;
 use std::marker::PhantomData;
 use std::ptr;
@@ -219,7 +220,10 @@ impl<T> Log<T> {
         loop {
             let mut batch = [const { None }; DROP_BATCH];
             let done = self.collect(&mut batch);
-            drop(batch);
+            for dead in batch.into_iter().flatten() {
+                // Not the reader's event alone: a panic of its payload must not become the reader's.
+                contain(|| drop(dead));
+            }
             if done {
                 return;
             }

@@ -8,6 +8,7 @@ use crate::log::Log;
 use crate::queue::{Queue, is_log};
 use crate::ring::Consumer;
 use crate::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use crate::wait::contain;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
@@ -185,7 +186,8 @@ impl Reader {
             for _ in 0..read {
                 if let Some(claim) = self.ring.pop() {
                     // SAFETY: popped from its own ring, once.
-                    drop(unsafe { Event::redeem(claim) });
+                    let read = unsafe { Event::redeem(claim) };
+                    contain(|| drop(read));
                 }
             }
         }
@@ -300,9 +302,9 @@ impl Reader {
     }
 
     fn drop_view(&mut self) {
-        let rest = Rest(&mut self.view);
-        while let Some(event) = rest.0.pop() {
-            drop(ManuallyDrop::into_inner(event));
+        for event in self.view.drain(..) {
+            // What left its ring, or its queue, is its own.
+            contain(|| drop(ManuallyDrop::into_inner(event)));
         }
     }
 
@@ -316,13 +318,16 @@ impl Reader {
         }
         while let Some(claim) = self.ring.pop() {
             // SAFETY: popped from its own ring, once.
-            drop(unsafe { Event::redeem(claim) });
+            let left = unsafe { Event::redeem(claim) };
+            contain(|| drop(left));
         }
         let events = self
             .queue
             .lock_evictable()
             .map(|mut events| std::mem::take(&mut *events));
-        drop(events);
+        for event in events.into_iter().flatten() {
+            contain(|| drop(event));
+        }
     }
 }
 
@@ -333,15 +338,4 @@ fn see_tail(log: &Log<Inner>, position: u64, tail: &mut u64) -> bool {
         *tail = log.tail();
     }
     position != *tail
-}
-
-/// Events that left their queue and are dropped, all of them also when the drop of one panics.
-struct Rest<'a>(&'a mut Vec<ManuallyDrop<Event>>);
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        while let Some(event) = self.0.pop() {
-            drop(ManuallyDrop::into_inner(event));
-        }
-    }
 }

@@ -9,6 +9,7 @@ use crate::counted::Claim;
 use crate::sync::atomic::{
     AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
+use crate::wait::contain;
 use crossbeam_utils::CachePadded;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
@@ -181,27 +182,13 @@ impl<T> Consumer<T> {
 }
 
 impl<T> Drop for Consumer<T> {
-    fn drop(&mut self) {
-        Rest(self).drop_all();
-    }
-}
-
-/// What is left, dropped to the last also when the drop of one panics.
-struct Rest<'a, T>(&'a mut Consumer<T>);
-
-impl<T> Rest<'_, T> {
     #[allow(unsafe_code)]
-    fn drop_all(&mut self) {
-        while let Some(claim) = self.0.pop() {
-            // SAFETY: popped, so it is this side's, once.
-            drop(unsafe { claim.redeem() });
-        }
-    }
-}
-
-impl<T> Drop for Rest<'_, T> {
     fn drop(&mut self) {
-        self.drop_all();
+        while let Some(claim) = self.pop() {
+            // SAFETY: popped, so it is this side's, once.
+            let left = unsafe { claim.redeem() };
+            contain(|| drop(left));
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::shared::LOG_SLOTS;
 use crate::subscription::Overflow;
 use crate::sync::atomic::{Ordering::Acquire, Ordering::Relaxed};
 use crate::tally::DropReason;
+use crate::wait::contain;
 use crossbeam_utils::CachePadded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -357,6 +358,13 @@ impl Evicted {
         match self.first {
             None => self.first = Some(event),
             Some(_) => self.more.push(event),
+        }
+    }
+
+    /// Drops them; a panic of one stays its own.
+    pub(crate) fn drop_all(self) {
+        for event in self.first.into_iter().chain(self.more) {
+            contain(|| drop(event));
         }
     }
 

@@ -54,7 +54,7 @@ impl Chores {
                 shared.look_after();
             }
         }
-        drop(self.gone);
+        self.gone.drop_all();
     }
 }
 

@@ -5,6 +5,7 @@ use crate::sync::{Mutex, lock};
 use crossbeam_utils::Backoff;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -65,7 +66,7 @@ impl WaitList {
                 .front()
                 .map(|entry| entry.1.clone());
             if let Some(waker) = first {
-                waker.wake();
+                contain(|| waker.wake());
             }
         }
     }
@@ -77,8 +78,16 @@ impl WaitList {
             list.waiting.iter().map(|entry| entry.1.clone()).collect()
         };
         for waker in wakers {
-            waker.wake();
+            contain(|| waker.wake());
         }
+    }
+}
+
+/// Runs code of others where their panic must stay theirs: a destructor or a waker. The panic hook has told of it.
+pub(crate) fn contain(action: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
+        // What was thrown may have a destructor that panics as well.
+        std::mem::forget(panic);
     }
 }
 
