@@ -1,4 +1,4 @@
-//! Developer commands of Relay: `cargo xtask test | tidy | stress | bench`.
+//! Developer commands of Relay: `cargo xtask test | tidy | stress | bench | soak`.
 //!
 //! Each command is a module; `cargo xtask <command> --help` lists its flags.
 
@@ -13,6 +13,7 @@ mod command;
 mod cpu;
 mod machine;
 mod packages;
+mod soak;
 mod stress;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Command {
     /// Whole-program measurements.
     #[command(subcommand)]
     Bench(bench::Subject),
+    /// A billion events through one bus, with flat memory and closed accounts.
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Stress(scenario) => stress::run(&scenario),
         Command::Bench(subject) => bench::run(&subject),
+        Command::Soak(args) => soak::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

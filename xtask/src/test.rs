@@ -59,6 +59,10 @@ const DEFAULT: &[Step] = &[
         run: models,
     },
     Step {
+        name: "soak (3 million events)",
+        run: crate::soak::quick,
+    },
+    Step {
         name: "container (overload --quick)",
         run: stress::overload_quick,
     },
