@@ -59,6 +59,7 @@ struct Readme;
 
 mod adapter;
 mod builder;
+mod congestion;
 mod delivery;
 mod emitter;
 mod engine;

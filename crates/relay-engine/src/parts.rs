@@ -1,6 +1,7 @@
 //! What the parts of an engine share, and what can be seen of it from outside.
 
 use crate::builder::EngineBuilder;
+use crate::congestion::Watch;
 use crate::delivery::EmitCounts;
 use crate::health::HealthRegistry;
 use crate::ingest::{ARRIVING_PERCENT, Ingest};
@@ -33,6 +34,8 @@ pub(crate) struct Parts {
     pub(crate) guard: PanicGuard,
     pub(crate) ingests: Vec<(Arc<str>, Ingest)>,
     pub(crate) outlets: Mutex<Vec<Outlet>>,
+    /// The queues that the pulse watches; it skips a look while one is added.
+    pub(crate) watches: Arc<Mutex<Vec<Watch>>>,
 }
 
 #[derive(Debug)]
@@ -90,6 +93,7 @@ impl Parts {
             ring,
             guard: panic_guard(builder.errors.clone()),
             outlets: Mutex::default(),
+            watches: Arc::default(),
         })
     }
 

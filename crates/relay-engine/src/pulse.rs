@@ -1,9 +1,10 @@
 //! The pulse: one thread that samples, decides, turns the knobs, records and reports. It allocates nothing after
 //! start and waits for nobody.
 
+use crate::congestion::Watch;
 use crate::report::Reporter;
 use relay_control::{Controller, Decision, Input, Memory, Reading};
-use relay_event::{Bus, ByteBudget, Gate, Priority};
+use relay_event::{Bus, ByteBudget, ErrorBus, Gate, Priority};
 use relay_forensics::{Record, Ring};
 use relay_sense::{Bound, Sample, Sampler};
 use std::fmt;
@@ -112,6 +113,8 @@ pub(crate) struct Pulse {
     pub(crate) controller: Controller,
     pub(crate) knobs: Knobs,
     pub(crate) reporter: Reporter,
+    pub(crate) errors: ErrorBus,
+    pub(crate) watches: Arc<Mutex<Vec<Watch>>>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) view: Arc<View>,
     pub(crate) mode: Mode,
@@ -152,12 +155,22 @@ impl Pulse {
             &self.knobs,
         ));
         self.reporter.report(&sample, &decision);
+        self.watch_queues(now);
         self.view.publish(&Observation { sample, decision });
         if decision.shutdown
             && self.mode == Mode::Enforce
             && let Some(shut_down) = self.on_emergency.take()
         {
             shut_down();
+        }
+    }
+
+    /// Skips the look while an emitter is being added: the pulse waits for nobody.
+    fn watch_queues(&self, now: Instant) {
+        if let Ok(mut watches) = self.watches.try_lock() {
+            for watch in watches.iter_mut() {
+                watch.look(now, &self.errors);
+            }
         }
     }
 

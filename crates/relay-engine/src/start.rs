@@ -2,6 +2,7 @@
 
 use crate::adapter::{Adapter, AdapterContext};
 use crate::builder::EngineBuilder;
+use crate::congestion::Watch;
 use crate::delivery::{self, EmitCounts, Sender};
 use crate::emitter::{Emitter, EmitterOptions};
 use crate::engine::Engine;
@@ -139,6 +140,8 @@ impl Engine {
                 external: parts.external.clone(),
             },
             reporter: Reporter::new(parts.errors.clone()),
+            errors: parts.errors.clone(),
+            watches: Arc::clone(&parts.watches),
             ring: Arc::clone(&parts.ring),
             view: Arc::clone(&parts.view),
             mode: parts.mode,
@@ -198,6 +201,12 @@ impl Engine {
             Ok(subscription) => subscription,
             Err(source) => return Err(BuildError::Subscribe { id, source }),
         };
+        let watch = Watch::new(parts.external.name(), subscription.monitor());
+        parts
+            .watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(watch);
         let counts = Arc::new(EmitCounts::new(&id));
         parts
             .outlets

@@ -65,6 +65,18 @@ codes! {
     GateFloor = "GATE_FLOOR", "gate_floor", "the lowest admitted priority moved";
     /// Sheddable subscriptions began or ceased to be shed.
     OverflowPolicy = "OVERFLOW_POLICY", "overflow_policy", "the overflow policy of sheddable subscriptions moved";
+    /// A queue is more than 80 % full; with the signal `recovered`, it is below 60 % again.
+    BufferSaturated = "BUF_SAT", "buffer_saturated", "a queue is nearly full";
+    /// Publishers find no room in a reliable subscription; with the signal `recovered`, they do again.
+    BackPressure = "BACK_PRESSURE", "back_pressure", "publishers are held back";
+    /// Publishers have found no room for longer than a second.
+    PublishBlock = "PUBLISH_BLOCK", "publish_blocked", "publishing is blocked by a slow subscription";
+    /// A sheddable subscription dropped its oldest events, because its receiver is too slow.
+    DropSlow = "DROP_SLOW", "drop_slow", "a slow subscription lost its oldest events";
+    /// A sheddable subscription dropped events early.
+    DropRed = "DROP_RED", "drop_red", "events were dropped early";
+    /// A sheddable subscription was full and dropped what came.
+    DropFull = "DROP_FULL", "drop_full", "a full subscription dropped what came";
     /// An adapter could not start, failed while running, or failed to stop.
     AdapterFail = "ADAPTER_FAIL", "adapter_failed", "an adapter failed";
     /// An adapter started.
@@ -96,9 +108,15 @@ impl Code {
     /// |---|---|
     /// | `MEMORY_PRESSURE` | `MEM_PRESSURE` |
     /// | `DEGRADED_MODE_ACTIVATED` | `DEGRADED_MODE` |
+    /// | `BUFFER_SATURATED` | `BUF_SAT` |
+    /// | `BUS_PUBLISH_BLOCKED` | `PUBLISH_BLOCK` |
+    /// | `BACK_PRESSURE_ACTIVE` | `BACK_PRESSURE` |
     pub const ALIASES: &'static [(&'static str, Self)] = &[
         ("MEMORY_PRESSURE", Self::MemPressure),
         ("DEGRADED_MODE_ACTIVATED", Self::DegradedMode),
+        ("BUFFER_SATURATED", Self::BufferSaturated),
+        ("BUS_PUBLISH_BLOCKED", Self::PublishBlock),
+        ("BACK_PRESSURE_ACTIVE", Self::BackPressure),
     ];
 
     /// The code of an event type, by either of its names: the way back from [`event_type`](Self::event_type).

@@ -42,6 +42,13 @@ pub(crate) enum Blocked {
     Reclaim(Arc<Shared>),
 }
 
+impl Blocked {
+    fn full(seat: &Seat) -> Self {
+        seat.queue.offered.turn_away();
+        Self::Full(Arc::clone(&seat.queue))
+    }
+}
+
 impl Group {
     pub(crate) fn new(filter: Filter, shared: Arc<Shared>) -> Self {
         Self {
@@ -222,7 +229,7 @@ impl Group {
             match seat.judge(size_bytes, priority, critical) {
                 Verdict::Take | Verdict::Evict => claims += 1,
                 Verdict::Drop(_) => {}
-                Verdict::Full => return Err(Blocked::Full(Arc::clone(&seat.queue))),
+                Verdict::Full => return Err(Blocked::full(seat)),
             }
         }
         Ok((claims, self.len()))
@@ -262,7 +269,7 @@ impl Group {
                 credit.limit(room);
                 index += 1;
             } else if seat.queue.is_reliable() {
-                return Err(Blocked::Full(Arc::clone(&seat.queue)));
+                return Err(Blocked::full(seat));
             } else {
                 self.set_apart(index);
             }

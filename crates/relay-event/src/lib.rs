@@ -103,6 +103,6 @@ pub use report::{ErrorEvent, Fields, ParseSeverityError, Severity, Signal, Trace
 pub use subscription::{
     Delivery, Overflow, Read, SubscribeOptions, Subscription, SubscriptionId, SubscriptionMonitor,
 };
-pub use tally::{DropReason, SubscriptionStats};
+pub use tally::{DropReason, QueuePressure, SubscriptionStats};
 pub use topic::{Topic, TopicError};
 pub use wait::block_on;

@@ -20,7 +20,7 @@ use crate::sync::atomic::{
     fence,
 };
 use crate::sync::{Mutex, lock};
-use crate::tally::{DropReason, SubscriptionStats};
+use crate::tally::{DropReason, QueuePressure, SubscriptionStats};
 use crate::wait::WaitList;
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
@@ -104,6 +104,7 @@ pub(crate) struct Offered {
     put: AtomicU64,
     put_bytes: AtomicU64,
     pub(crate) evicted_bytes: AtomicU64,
+    turned_away: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
@@ -131,6 +132,11 @@ pub(crate) fn add(cell: &AtomicU64, more: u64) {
 }
 
 impl Offered {
+    /// Counts a publisher that found no room.
+    pub(crate) fn turn_away(&self) {
+        add(&self.turned_away, 1);
+    }
+
     #[inline]
     pub(crate) fn set_put(&self, events: u64, bytes: u64) {
         self.put_bytes.store(bytes, Relaxed);
@@ -337,6 +343,20 @@ impl Queue {
         Progress {
             delivered_bytes: total.saturating_sub(self.settled.looked_bytes.swap(total, Relaxed)),
             backlog: !ran_empty,
+        }
+    }
+
+    pub(crate) fn pressure(&self) -> QueuePressure {
+        let ((queued_events, queued_bytes), (limit_events, limit_bytes)) =
+            (self.queued(), self.limits());
+        QueuePressure {
+            queued_events,
+            queued_bytes,
+            limit_events,
+            limit_bytes,
+            waiting_publishers: self.room.len(),
+            turned_away: self.offered.turned_away.load(Relaxed),
+            dropped: std::array::from_fn(|reason| self.offered.dropped[reason].load(Relaxed)),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::filter::Filter;
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::sync::atomic::Ordering::Acquire;
-use crate::tally::SubscriptionStats;
+use crate::tally::{QueuePressure, SubscriptionStats};
 use crate::wait::{Spin, block_on};
 use std::fmt;
 use std::future::poll_fn;
@@ -22,6 +22,13 @@ pub(crate) const MAX_EVENTS: usize = 1 << 20;
 /// The number of a subscription on its bus; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId(pub(crate) u64);
+
+impl SubscriptionId {
+    /// The number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
 
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -360,5 +367,15 @@ impl SubscriptionMonitor {
     /// What the subscription has done and holds.
     pub fn stats(&self) -> SubscriptionStats {
         self.0.stats()
+    }
+
+    /// How its queue stands; allocates nothing and waits for nobody.
+    pub fn pressure(&self) -> QueuePressure {
+        self.0.pressure()
+    }
+
+    /// The number of the subscription on its bus.
+    pub fn id(&self) -> SubscriptionId {
+        SubscriptionId(self.0.id)
     }
 }

@@ -50,6 +50,38 @@ impl DropReason {
     }
 }
 
+/// How a queue stands, for a control loop: read without a lock or an allocation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueuePressure {
+    /// Events that wait.
+    pub queued_events: u64,
+    /// Accounted bytes that wait.
+    pub queued_bytes: u64,
+    /// The bound in events.
+    pub limit_events: u64,
+    /// The bound in bytes.
+    pub limit_bytes: u64,
+    /// Publishers that wait for room.
+    pub waiting_publishers: usize,
+    /// How often a publisher was turned away, or made to wait, because there was no room.
+    pub turned_away: u64,
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+}
+
+impl QueuePressure {
+    /// Events that publishing dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// How full it is, from 0 to 1: the larger of events and bytes.
+    pub fn occupancy(&self) -> f64 {
+        let events = self.queued_events as f64 / self.limit_events.max(1) as f64;
+        let bytes = self.queued_bytes as f64 / self.limit_bytes.max(1) as f64;
+        events.max(bytes)
+    }
+}
+
 /// What a subscription has done and holds: exact at any moment of quiet; beside running threads an event may still show
 /// as on its way that has already arrived.
 #[derive(Debug, Clone)]

@@ -32,6 +32,11 @@ impl WaitList {
         self.len.load(Relaxed) > 0
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Relaxed)
+    }
+
     /// Joins at the end; returns the key of the place.
     pub(crate) fn join(&self, waker: &Waker) -> u64 {
         let mut list = lock(&self.list);

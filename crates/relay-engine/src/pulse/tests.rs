@@ -1,6 +1,6 @@
 use super::*;
 use relay_control::ControlConfig;
-use relay_event::{ErrorBus, ErrorFilter};
+use relay_event::ErrorFilter;
 use relay_sense::Root;
 use std::fs;
 use tempfile::TempDir;
@@ -48,7 +48,9 @@ fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
             budget,
             external: Bus::new("external"),
         },
-        reporter: Reporter::new(errors),
+        reporter: Reporter::new(errors.clone()),
+        errors,
+        watches: Arc::default(),
         ring: Arc::new(Ring::try_new(64).unwrap()),
         view: Arc::default(),
         mode: Mode::Enforce,

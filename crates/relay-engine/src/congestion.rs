@@ -1,0 +1,185 @@
+//! Watching queues: each episode of a full queue, of publishers held back, and of drops is told once, with its numbers.
+//!
+//! The pulse looks at every subscription of an emitter, so nothing of this costs the publishing path more than the
+//! counts that it keeps anyway. It allocates nothing and waits for nobody.
+
+use relay_event::{
+    Code, Component, DropReason, ErrorBus, ErrorEvent, QueuePressure, Severity, Signal,
+    SubscriptionMonitor,
+};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A queue is saturated from here …
+const SATURATED: f64 = 0.8;
+
+/// … until it has fallen below this: without the distance a queue at the edge would be reported at every look.
+const RELIEVED: f64 = 0.6;
+
+/// An episode of back-pressure is over when no publisher was held back for so long …
+const CALM: Duration = Duration::from_secs(1);
+
+/// … and worth a warning when it has lasted as long as this.
+const BLOCKED: Duration = Duration::from_secs(1);
+
+/// Drops of one subscription and kind are told at most so often, with their number.
+const DROP_PERIOD: Duration = Duration::from_secs(1);
+
+const DROPS: [(DropReason, Code); 3] = [
+    (DropReason::Oldest, Code::DropSlow),
+    (DropReason::Early, Code::DropRed),
+    (DropReason::Full, Code::DropFull),
+];
+
+/// What is known of one subscription.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    monitor: SubscriptionMonitor,
+    component: Component,
+    seen: QueuePressure,
+    is_saturated: bool,
+    episode: Option<Episode>,
+    drops: [Drops; DROPS.len()],
+}
+
+/// Publishers are held back.
+#[derive(Debug, Clone, Copy)]
+struct Episode {
+    began: Instant,
+    last: Instant,
+    turned_away_before: u64,
+    is_warned: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Drops {
+    told: u64,
+    told_at: Option<Instant>,
+}
+
+impl Watch {
+    /// Of a subscription of the bus named `bus`.
+    pub(crate) fn new(bus: &str, monitor: SubscriptionMonitor) -> Self {
+        let id = monitor.id().number();
+        Self {
+            monitor,
+            component: Component::Subscription {
+                bus: Arc::from(bus),
+                id,
+            },
+            seen: QueuePressure::default(),
+            is_saturated: false,
+            episode: None,
+            drops: [Drops::default(); DROPS.len()],
+        }
+    }
+
+    /// Looks at the queue and tells what has changed.
+    pub(crate) fn look(&mut self, now: Instant, errors: &ErrorBus) {
+        let pressure = self.monitor.pressure();
+        self.saturation(&pressure, errors);
+        self.back_pressure(&pressure, now, errors);
+        self.drops(&pressure, now, errors);
+        self.seen = pressure;
+    }
+
+    fn event(&self, code: Code, severity: Severity) -> ErrorEvent {
+        ErrorEvent::new(code, severity, self.component.clone())
+    }
+
+    fn saturation(&mut self, pressure: &QueuePressure, errors: &ErrorBus) {
+        let occupancy = pressure.occupancy();
+        let (severity, signal) = if !self.is_saturated && occupancy > SATURATED {
+            (Severity::Warning, Signal::Throttle)
+        } else if self.is_saturated && occupancy < RELIEVED {
+            (Severity::Info, Signal::Recovered)
+        } else {
+            return;
+        };
+        self.is_saturated = !self.is_saturated;
+        let event = self.event(Code::BufferSaturated, severity).signal(signal);
+        errors.publish(
+            event
+                .with("utilization", occupancy)
+                .with("buffer_used", pressure.queued_events)
+                .with("buffer_size", pressure.limit_events)
+                .with("used_bytes", pressure.queued_bytes)
+                .with("limit_bytes", pressure.limit_bytes),
+        );
+    }
+
+    fn back_pressure(&mut self, pressure: &QueuePressure, now: Instant, errors: &ErrorBus) {
+        let held_back =
+            pressure.waiting_publishers > 0 || pressure.turned_away > self.seen.turned_away;
+        let Some(mut episode) = self.episode else {
+            if held_back {
+                self.episode = Some(Episode {
+                    began: now,
+                    last: now,
+                    turned_away_before: self.seen.turned_away,
+                    is_warned: false,
+                });
+                let event = self.event(Code::BackPressure, Severity::Info);
+                errors.publish(
+                    event
+                        .signal(Signal::Throttle)
+                        .with("waiting", pressure.waiting_publishers as u64),
+                );
+            }
+            return;
+        };
+        let lasted = now.saturating_duration_since(episode.began);
+        let turned_away = pressure.turned_away - episode.turned_away_before;
+        if held_back {
+            episode.last = now;
+            if lasted > BLOCKED && !episode.is_warned {
+                episode.is_warned = true;
+                let event = self.event(Code::PublishBlock, Severity::Warning);
+                errors.publish(
+                    event
+                        .signal(Signal::Throttle)
+                        .with("blocked_seconds", lasted.as_secs_f64())
+                        .with("turned_away", turned_away),
+                );
+            }
+            self.episode = Some(episode);
+        } else if now.saturating_duration_since(episode.last) >= CALM {
+            self.episode = None;
+            let lasted = episode.last.saturating_duration_since(episode.began);
+            let event = self.event(Code::BackPressure, Severity::Info);
+            errors.publish(
+                event
+                    .signal(Signal::Recovered)
+                    .with("seconds", lasted.as_secs_f64())
+                    .with("turned_away", turned_away),
+            );
+        }
+    }
+
+    fn drops(&mut self, pressure: &QueuePressure, now: Instant, errors: &ErrorBus) {
+        for (index, (reason, code)) in DROPS.into_iter().enumerate() {
+            let total = pressure.dropped(reason);
+            let drops = &mut self.drops[index];
+            let is_due = drops
+                .told_at
+                .is_none_or(|at| now.saturating_duration_since(at) >= DROP_PERIOD);
+            if total > drops.told && is_due {
+                let new = total - drops.told;
+                *drops = Drops {
+                    told: total,
+                    told_at: Some(now),
+                };
+                let event = self.event(code, Severity::Error);
+                errors.publish(
+                    event
+                        .signal(Signal::Shed)
+                        .with("count", new)
+                        .with("total", total),
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
