@@ -67,6 +67,7 @@ mod gate;
 mod group;
 mod id;
 mod log;
+mod place;
 mod priority;
 mod publisher;
 mod queue;

@@ -5,7 +5,8 @@
 
 use crate::event::{Event, Inner};
 use crate::log::Log;
-use crate::queue::{Queue, is_log};
+use crate::place::is_log;
+use crate::queue::Queue;
 use crate::ring::Consumer;
 use crate::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use crate::wait::contain;

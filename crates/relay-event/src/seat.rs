@@ -3,8 +3,9 @@
 use crate::counted::Claim;
 use crate::event::{Event, Inner};
 use crate::log::Taken;
+use crate::place::is_log;
 use crate::priority::Priority;
-use crate::queue::{Queue, add, is_log};
+use crate::queue::{Queue, add};
 use crate::ring::{Producer, Spare};
 use crate::shared::LOG_SLOTS;
 use crate::subscription::Overflow;
