@@ -67,7 +67,7 @@ impl Bus {
     /// Publishes as soon as every matching reliable subscription has room. Those who wait for the same subscription
     /// are woken first come first served.
     ///
-    /// The future fails with [`PublishError`] when the bus is closed before that.
+    /// The future fails with [`PublishError`](crate::PublishError) when the bus is closed before that.
     ///
     /// # Cancel safety
     ///

@@ -66,9 +66,9 @@ codes! {
     /// Sheddable subscriptions began or ceased to be shed.
     OverflowPolicy = "OVERFLOW_POLICY", "overflow_policy", "the overflow policy of sheddable subscriptions moved";
     /// A queue is more than 80 % full; with the signal `recovered`, it is below 60 % again.
-    BufferSaturated = "BUF_SAT", "buffer_saturated", "a queue is nearly full";
+    BufferSaturated = "BUF_SAT", "buffer_saturated", "saturation of a queue began or ended";
     /// Publishers find no room in a reliable subscription; with the signal `recovered`, they do again.
-    BackPressure = "BACK_PRESSURE", "back_pressure", "publishers are held back";
+    BackPressure = "BACK_PRESSURE", "back_pressure", "back-pressure began or ended";
     /// Publishers have found no room for longer than a second.
     PublishBlock = "PUBLISH_BLOCK", "publish_blocked", "publishing is blocked by a slow subscription";
     /// A sheddable subscription dropped its oldest events, because its receiver is too slow.
