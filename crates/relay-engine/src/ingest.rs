@@ -12,8 +12,14 @@ use std::time::{Duration, Instant};
 /// The part of the ledger that bodies still arriving may hold, in percent: a slow sender must not be able to fill it.
 pub(crate) const ARRIVING_PERCENT: u8 = 25;
 
-/// One publish in so many is timed.
-const TIMED_EVENTS: u64 = 1024;
+/// How far the counts move between two publishes that are timed: by two for an event that is accepted.
+const TIMED_STEP: u64 = 2048;
+
+/// Whether a publish is timed. It goes by both counts, because one of them may stand still: what is received while all of
+/// it is refused, and what is accepted within one request.
+fn is_timed(received: u64, accepted: u64) -> bool {
+    received.wrapping_add(accepted) % TIMED_STEP == 1
+}
 
 /// What an adapter uses to bring events in. Cloning gives another handle to the same account.
 #[derive(Debug, Clone)]
@@ -226,9 +232,8 @@ impl Ingest {
     ///
     /// When a reliable subscription has no room, or the bus is closed.
     pub fn publish(&self, event: Event) -> Result<(), Refusal> {
-        // The count moves after this, so one event in so many is timed, and the others pay a comparison.
-        let is_sample = self.0.accepted.load(Relaxed).is_multiple_of(TIMED_EVENTS);
-        let began = is_sample.then(Instant::now);
+        let counts = (&self.0.received, &self.0.accepted);
+        let began = is_timed(counts.0.load(Relaxed), counts.1.load(Relaxed)).then(Instant::now);
         let published = self.0.bus.try_publish(event);
         if let Some(began) = began {
             self.0.publish_duration.record(began.elapsed());
@@ -387,6 +392,17 @@ mod tests {
         let refusal = ingest.publish(event).unwrap_err();
         assert_eq!(refusal.reason, RefusalReason::QueueFull);
         assert!(refusal.retry_after.is_some());
+    }
+
+    #[test]
+    fn about_one_publish_in_a_thousand_is_timed_also_while_all_are_refused() {
+        let timed = |counts: &dyn Fn(u64) -> (u64, u64)| {
+            let is_timed = |n: &u64| is_timed(counts(*n).0, counts(*n).1);
+            (1..=1 << 20).filter(is_timed).count()
+        };
+        assert_eq!(timed(&|n| (n, n - 1)), 1024, "one a request, accepted");
+        assert_eq!(timed(&|n| (n, 0)), 512, "one a request, refused");
+        assert_eq!(timed(&|n| (1 << 20, n)), 512, "many a request");
     }
 
     #[test]

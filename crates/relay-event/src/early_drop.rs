@@ -12,16 +12,6 @@ pub trait EarlyDrop: Send + Sync {
     fn drops(&self, occupancy: f64, priority: Priority) -> bool;
 }
 
-/// Never drops early.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Never;
-
-impl EarlyDrop for Never {
-    fn drops(&self, _occupancy: f64, _priority: Priority) -> bool {
-        false
-    }
-}
-
 impl<F: Fn(f64, Priority) -> bool + Send + Sync> EarlyDrop for F {
     fn drops(&self, occupancy: f64, priority: Priority) -> bool {
         self(occupancy, priority)

@@ -91,7 +91,7 @@ pub use budget::{BudgetError, ByteBudget, Reservation};
 pub use bus::{Bus, Progress, Publish, Published};
 pub use code::{Code, UnknownCode};
 pub use component::{Component, ParseComponentError};
-pub use early_drop::{EarlyDrop, Never};
+pub use early_drop::EarlyDrop;
 pub use error::{EventError, PublishError, SubscribeError, TryPublishError};
 pub use error_bus::{ErrorBus, ErrorFilter, ErrorHandler, ErrorSubscription};
 pub use event::{Event, EventBuilder, Headers};

@@ -10,7 +10,7 @@ use crate::ring::{Producer, Spare};
 use crate::shared::LOG_SLOTS;
 use crate::subscription::Overflow;
 use crate::sync::atomic::{Ordering::Acquire, Ordering::Relaxed};
-use crate::tally::DropReason;
+use crate::tally::{DropReason, occupancy};
 use crate::wait::contain;
 use crossbeam_utils::CachePadded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -133,9 +133,7 @@ impl Seat {
         let Some(policy) = shedding.and_then(|shedding| shedding.early_drop.as_ref()) else {
             return false;
         };
-        let ((queued, bytes), (max, max_bytes)) = (self.queue.queued(), self.queue.limits());
-        let occupancy =
-            (queued as f64 / max.max(1) as f64).max(bytes as f64 / max_bytes.max(1) as f64);
+        let occupancy = occupancy(self.queue.queued(), self.queue.limits());
         // It is somebody else's code.
         catch_unwind(AssertUnwindSafe(|| policy.drops(occupancy, priority))).unwrap_or(false)
     }

@@ -76,9 +76,8 @@ impl QueuePressure {
 
     /// How full it is, from 0 to 1: the larger of events and bytes.
     pub fn occupancy(&self) -> f64 {
-        let events = self.queued_events as f64 / self.limit_events.max(1) as f64;
-        let bytes = self.queued_bytes as f64 / self.limit_bytes.max(1) as f64;
-        events.max(bytes)
+        let queued = (self.queued_events, self.queued_bytes);
+        occupancy(queued, (self.limit_events, self.limit_bytes))
     }
 }
 
@@ -132,8 +131,13 @@ impl SubscriptionStats {
 
     /// How full it is, from 0 to 1: the larger of events and bytes.
     pub fn occupancy(&self) -> f64 {
-        let events = self.queued_events as f64 / self.limit_events.max(1) as f64;
-        let bytes = self.queued_bytes as f64 / self.limit_bytes.max(1) as f64;
-        events.max(bytes)
+        let queued = (self.queued_events as u64, self.queued_bytes);
+        occupancy(queued, (self.limit_events as u64, self.limit_bytes))
     }
+}
+
+/// How full a queue is, from 0 to 1, from its events and bytes and their bounds: the larger of the two.
+pub(crate) fn occupancy(queued: (u64, u64), limits: (u64, u64)) -> f64 {
+    let part = |used: u64, limit: u64| used as f64 / limit.max(1) as f64;
+    part(queued.0, limits.0).max(part(queued.1, limits.1))
 }

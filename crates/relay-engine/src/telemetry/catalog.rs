@@ -110,7 +110,7 @@ pub(super) const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "relay_event_publish_duration_seconds",
         Histogram,
         Unit::Seconds,
-        "Time that publishing took, of one in 1024 events.",
+        "Time that publishing took, of about one event in a thousand.",
     ),
     (
         "relay_event_send_blocked_total",
