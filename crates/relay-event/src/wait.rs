@@ -90,9 +90,12 @@ impl WaitList {
 
 /// Runs code of others where their panic must stay theirs: a destructor or a waker. The panic hook has told of it.
 pub(crate) fn contain(action: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
-        // What was thrown may have a destructor that panics as well.
-        std::mem::forget(panic);
+    let Err(panic) = catch_unwind(AssertUnwindSafe(action)) else {
+        return;
+    };
+    // What was thrown may have a destructor that panics as well; then it is left alone.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
     }
 }
 
