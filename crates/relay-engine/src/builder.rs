@@ -89,7 +89,7 @@ impl EngineBuilder {
 
     /// How often to sample and decide; 50 ms by default, clamped to 1 ms … 10 s.
     pub fn with_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(10));
+        self.interval = interval;
         self
     }
 

@@ -2,9 +2,12 @@
 
 use crate::builder::EngineBuilder;
 use crate::parts::Parts;
+use crate::pulse::Mode;
 use crate::state::EngineState;
 use crate::stop::Stopper;
 use crate::telemetry;
+use crate::tuning::{Settings, Tuning};
+use relay_control::InvalidConfig;
 use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, Signal};
 use relay_forensics::Ring;
 use relay_sense::Detection;
@@ -187,6 +190,32 @@ impl Observer {
     /// The error bus.
     pub fn errors(&self) -> &ErrorBus {
         &self.0.errors
+    }
+
+    /// Gives a running engine other numbers: from its next tick on the pulse works by them. The laws begin anew, so
+    /// what they had learnt (drain, cost factor) is learnt again within seconds, beginning with the cautious defaults.
+    ///
+    /// # Errors
+    ///
+    /// When a number is out of its range; then nothing changes.
+    pub fn retune(&self, tuning: &Tuning) -> Result<(), InvalidConfig> {
+        let control = tuning.control.clone();
+        let settings = Settings::try_new(control, tuning.interval, tuning.soft_limit_bytes)?;
+        if self.0.mode == Mode::Enforce {
+            self.0.gate.set_max_queue_delay(tuning.max_queue_delay);
+        }
+        self.0.mailbox.put(settings);
+        Ok(())
+    }
+
+    /// Moves the bounds of an emitter's queue while it runs; without `bytes` only the ledger bounds them. Nothing
+    /// queued is lost. Returns whether there is such an emitter. In [`Mode::Off`] the bounds stay where they are.
+    pub fn set_queue_limits(&self, emitter: &str, events: usize, bytes: Option<u64>) -> bool {
+        let Some(id) = self.0.subscription_of(emitter) else {
+            return false;
+        };
+        let bytes = bytes.unwrap_or(u64::MAX);
+        self.0.mode == Mode::Off || self.0.external.set_limits(id, Some(events), Some(bytes))
     }
 }
 

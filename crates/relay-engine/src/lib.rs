@@ -75,6 +75,7 @@ mod start;
 mod state;
 mod stop;
 mod telemetry;
+mod tuning;
 
 pub use adapter::{Adapter, AdapterContext, AdapterError, BoxFuture};
 pub use builder::EngineBuilder;
@@ -89,6 +90,7 @@ pub use pulse::{Mode, Observation, TICK_RECORD};
 pub use state::{BusState, EmitterState, EngineState, GateState, LedgerState};
 pub use stop::Stop;
 pub use telemetry::Telemetry;
+pub use tuning::Tuning;
 
 /// An error with everything that caused it, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

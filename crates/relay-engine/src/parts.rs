@@ -7,8 +7,10 @@ use crate::health::HealthRegistry;
 use crate::ingest::{ARRIVING_PERCENT, Ingest};
 use crate::pulse::{Mode, View};
 use crate::state::{BusState, EmitterState, EngineState, GateState, LedgerState};
+use crate::tuning::Mailbox;
 use relay_event::{
-    Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionMonitor,
+    Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionId,
+    SubscriptionMonitor,
 };
 use relay_forensics::{InvalidCapacity, PanicGuard, Panicked, Ring};
 use relay_sense::Detection;
@@ -30,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) errors: ErrorBus,
     pub(crate) health: HealthRegistry,
     pub(crate) view: Arc<View>,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) guard: PanicGuard,
     pub(crate) ingests: Vec<(Arc<str>, Ingest)>,
@@ -90,6 +93,7 @@ impl Parts {
             errors: builder.errors.clone(),
             health: HealthRegistry::default(),
             view: Arc::default(),
+            mailbox: Arc::default(),
             ring,
             guard: panic_guard(builder.errors.clone()),
             outlets: Mutex::default(),
@@ -111,6 +115,13 @@ impl Parts {
         let text = crate::chain(error);
         self.errors
             .publish(ErrorEvent::new(code, Severity::Error, component.clone()).detail(text));
+    }
+
+    /// What an emitter is subscribed under.
+    pub(crate) fn subscription_of(&self, emitter: &str) -> Option<SubscriptionId> {
+        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        let outlet = outlets.iter().find(|outlet| &*outlet.id == emitter)?;
+        Some(outlet.monitor.id())
     }
 
     pub(crate) fn state(&self) -> EngineState {

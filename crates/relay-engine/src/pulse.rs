@@ -3,7 +3,8 @@
 
 use crate::congestion::Watch;
 use crate::report::Reporter;
-use relay_control::{Controller, Decision, Input, Memory, Reading};
+use crate::tuning::{Mailbox, Settings};
+use relay_control::{Decision, Input, Memory, Reading};
 use relay_event::{Bus, ByteBudget, ErrorBus, Gate, Priority};
 use relay_forensics::{Record, Ring};
 use relay_sense::{Bound, Sample, Sampler};
@@ -110,7 +111,8 @@ impl Knobs {
 
 pub(crate) struct Pulse {
     pub(crate) sampler: Sampler,
-    pub(crate) controller: Controller,
+    pub(crate) settings: Settings,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) knobs: Knobs,
     pub(crate) reporter: Reporter,
     pub(crate) errors: ErrorBus,
@@ -118,8 +120,6 @@ pub(crate) struct Pulse {
     pub(crate) ring: Arc<Ring>,
     pub(crate) view: Arc<View>,
     pub(crate) mode: Mode,
-    pub(crate) interval: Duration,
-    pub(crate) soft_limit_bytes: Option<u64>,
     pub(crate) started: Instant,
     pub(crate) delivered_bytes: u64,
     /// Called once when memory stays in emergency.
@@ -134,15 +134,17 @@ impl Pulse {
             let now = Instant::now();
             self.tick(now);
             // A late tick does not make the following ones come in a burst.
-            next = (next + self.interval).max(now);
+            next = (next + self.settings.interval).max(now);
             thread::park_timeout(next.saturating_duration_since(Instant::now()));
         }
     }
 
     pub(crate) fn tick(&mut self, now: Instant) {
+        self.mailbox.collect(&mut self.settings);
         let sample = self.sampler.sample(now);
         let input = self.input(&sample);
         let decision = self
+            .settings
             .controller
             .step(&input, now.saturating_duration_since(self.started));
         if self.mode == Mode::Enforce {
@@ -178,7 +180,7 @@ impl Pulse {
         let progress = self.knobs.external.progress();
         self.delivered_bytes += progress.delivered_bytes;
         Input {
-            memory: memory(sample, self.soft_limit_bytes),
+            memory: memory(sample, self.settings.soft_limit_bytes),
             ledger_used_bytes: self.knobs.budget.used_bytes(),
             delivered_bytes: self.delivered_bytes,
             backlog: progress.backlog,

@@ -14,7 +14,7 @@ use crate::pulse::{Knobs, Mode, Pulse};
 use crate::report::Reporter;
 use crate::stop::{Stop, Stopper};
 use crate::telemetry;
-use relay_control::Controller;
+use crate::tuning::Settings;
 use relay_event::{Code, Component, ErrorEvent, ErrorHandler, Severity, SubscribeOptions};
 use relay_sense::Sampler;
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// The bound of every queue in [`Mode::Off`].
@@ -42,7 +42,11 @@ impl Engine {
     async fn start_parts(builder: EngineBuilder) -> Result<Self, BuildError> {
         check_ids("adapter", builder.adapters.iter().map(|(id, _)| id))?;
         check_ids("emitter", builder.emitters.iter().map(|(id, ..)| id))?;
-        let controller = Controller::try_new(builder.control.clone())?;
+        let settings = Settings::try_new(
+            builder.control.clone(),
+            builder.interval,
+            builder.soft_limit_bytes,
+        )?;
         let detection = relay_sense::detect(&builder.root, builder.memory_limit_bytes)?;
         let mut sampler = Sampler::new(&builder.root)?;
         if let Some(bytes) = builder.memory_limit_bytes {
@@ -62,12 +66,7 @@ impl Engine {
             wanted: Arc::default(),
         };
         engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
-        engine.start_pulse(
-            controller,
-            sampler,
-            builder.interval,
-            builder.soft_limit_bytes,
-        )?;
+        engine.start_pulse(settings, sampler)?;
         for (id, emitter, options) in builder.emitters {
             engine
                 .start_emitter(id, emitter, options, give_up_seen.clone())
@@ -122,18 +121,13 @@ impl Engine {
         Ok(())
     }
 
-    fn start_pulse(
-        &mut self,
-        controller: Controller,
-        sampler: Sampler,
-        interval: Duration,
-        soft_limit_bytes: Option<u64>,
-    ) -> Result<(), BuildError> {
+    fn start_pulse(&mut self, settings: Settings, sampler: Sampler) -> Result<(), BuildError> {
         let parts = &self.parts;
         let wanted = Arc::clone(&self.wanted);
         let mut pulse = Pulse {
             sampler,
-            controller,
+            settings,
+            mailbox: Arc::clone(&parts.mailbox),
             knobs: Knobs {
                 gate: parts.gate.clone(),
                 budget: parts.gate.budget().clone(),
@@ -145,8 +139,6 @@ impl Engine {
             ring: Arc::clone(&parts.ring),
             view: Arc::clone(&parts.view),
             mode: parts.mode,
-            interval,
-            soft_limit_bytes,
             started: Instant::now(),
             delivered_bytes: 0,
             on_emergency: Some(Box::new(move || wanted.ask(true))),

@@ -93,6 +93,17 @@ impl Bus {
         self.0.remove(id.0)
     }
 
+    /// Moves the bounds of a subscription, as [`Subscription::set_limits`] does for its holder. Returns whether there
+    /// is such a subscription.
+    pub fn set_limits(
+        &self,
+        id: SubscriptionId,
+        events: Option<usize>,
+        bytes: Option<u64>,
+    ) -> bool {
+        self.0.set_limits_of(id.0, events, bytes)
+    }
+
     /// Accepts nothing more. Receivers get what is queued and then the end; waiting publishers get their events back.
     pub fn close(&self) {
         self.0.close();

@@ -97,6 +97,8 @@ codes! {
     Panic = "PANIC", "panic", "a component panicked";
     /// The state of the components at start.
     HealthCheck = "HEALTH_CHECK", "health_check", "health of the components";
+    /// The configuration was read again; with the severity error, it has a mistake and nothing changed.
+    ConfigReload = "CONFIG_RELOAD", "config_reload", "the configuration was read again";
     /// The engine is shutting down.
     Shutdown = "SHUTDOWN", "shutdown", "shutting down";
 }

@@ -284,10 +284,9 @@ impl Subscription {
     /// Moves its bounds, while publishers and this receiver run; `None` leaves one as it is. Shrinking below what
     /// is queued loses nothing: new events wait or are dropped until it fits. Events are clamped to 1 … 1,048,576.
     pub fn set_limits(&self, events: Option<usize>, bytes: Option<u64>) {
-        let events = events.map(|events| events.clamp(1, MAX_EVENTS));
-        match self.bus.upgrade() {
-            Some(bus) => bus.set_limits(self.queue(), events, bytes),
-            None => self.queue().set_limits(events, bytes),
+        // Without the bus nothing is published any more, and the bounds mean nothing.
+        if let Some(bus) = self.bus.upgrade() {
+            bus.set_limits(self.queue(), events, bytes);
         }
     }
 

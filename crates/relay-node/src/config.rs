@@ -152,6 +152,11 @@ impl Loaded {
         self.config
     }
 
+    /// The configuration, and every field of it.
+    pub(crate) fn into_parts(self) -> (Config, Vec<Entry>) {
+        (self.config, self.entries)
+    }
+
     /// Every field with its value, origin, range and purpose.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

@@ -9,28 +9,39 @@ use std::io::{IsTerminal, stderr};
 
 use tracing::Subscriber;
 use tracing::subscriber::SetGlobalDefaultError;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::{Layer, Registry, reload};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFilter, LogFormat};
 use escape::{EscapeLines, write_escaped};
+
+/// Changes what is logged while the process runs.
+#[derive(Clone, Debug)]
+pub struct LevelHandle(reload::Handle<Targets, Registry>);
 
 /// Sends the process's log lines to stderr from now on.
 ///
 /// # Errors
 ///
 /// When something else in this process has installed a subscriber before.
-pub fn init(config: &Log) -> Result<(), SetGlobalDefaultError> {
-    tracing::subscriber::set_global_default(subscriber(config, stderr().is_terminal(), stderr))
+pub fn init(config: &Log) -> Result<LevelHandle, SetGlobalDefaultError> {
+    let (subscriber, level) = subscriber(config, stderr().is_terminal(), stderr);
+    tracing::subscriber::set_global_default(subscriber)?;
+    Ok(level)
 }
 
 /// The subscriber that [`init`] installs, writing to `writer`.
 ///
 /// `is_terminal` decides what [`LogFormat::Auto`] is.
-pub fn subscriber<W>(config: &Log, is_terminal: bool, writer: W) -> impl Subscriber + use<W>
+pub fn subscriber<W>(
+    config: &Log,
+    is_terminal: bool,
+    writer: W,
+) -> (impl Subscriber + use<W>, LevelHandle)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -44,7 +55,18 @@ where
     } else {
         json(writer)
     };
-    Registry::default().with(layer.with_filter(config.level.targets()))
+    let (filter, handle) = reload::Layer::new(config.level.targets());
+    let subscriber = Registry::default().with(layer.with_filter(filter));
+    (subscriber, LevelHandle(handle))
+}
+
+// === impl LevelHandle ===
+
+impl LevelHandle {
+    /// From now on this is logged. Without the subscriber, at the end of the process, it does nothing.
+    pub fn set(&self, level: &LogFilter) {
+        let _ = self.0.reload(level.targets());
+    }
 }
 
 type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;

@@ -67,7 +67,7 @@ pub fn engine(
     let mut builder = Engine::builder()
         .with_root(root)
         .with_mode(mode(config.control.mode))
-        .with_control(control(&config.control, detection))
+        .with_control(control(&config.control, cpus(detection)))
         .with_interval(config.control.interval)
         .with_max_queue_delay(Some(config.control.max_queue_delay))
         .with_drain(config.shutdown.deadline)
@@ -130,11 +130,13 @@ fn mode(mode: Mode) -> relay_engine::Mode {
     }
 }
 
-fn control(control: &Control, detection: &Detection) -> ControlConfig {
-    let cpus = detection
-        .cpu
-        .affinity_cpus
-        .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
+/// How many processors may charge memory ahead.
+pub(crate) fn cpus(detection: &Detection) -> u32 {
+    let cpus = detection.cpu.affinity_cpus;
+    cpus.map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX))
+}
+
+pub(crate) fn control(control: &Control, cpus: u32) -> ControlConfig {
     ControlConfig {
         law: match control.law {
             Law::Drain => relay_control::Law::Drain,

@@ -40,7 +40,11 @@ fn relay(dir: &Path, arguments: &[String]) -> Command {
 
 impl Node {
     fn start(settings: &[&str]) -> Self {
-        let node = Self::spawn(settings);
+        Self::configured(&[], settings)
+    }
+
+    fn configured(flags: &[String], settings: &[&str]) -> Self {
+        let node = Self::spawn_with(flags, settings);
         let start = Instant::now();
         while !node
             .get("/readyz")
@@ -57,9 +61,14 @@ impl Node {
     }
 
     fn spawn(settings: &[&str]) -> Self {
+        Self::spawn_with(&[], settings)
+    }
+
+    fn spawn_with(flags: &[String], settings: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let (ingest, admin) = (free_port(), free_port());
         let mut arguments = vec!["run".to_owned()];
+        arguments.extend_from_slice(flags);
         let listen = [
             format!("adapters.http.listen=127.0.0.1:{ingest}"),
             format!("admin.listen=127.0.0.1:{admin}"),
@@ -80,6 +89,18 @@ impl Node {
             dir,
             ingest: local(ingest),
             admin: local(admin),
+        }
+    }
+
+    fn wait_for_log(&self, text: &str) {
+        let start = Instant::now();
+        while !self.log().contains(text) {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{text:?} is not in {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -406,4 +427,44 @@ fn a_sender_that_goes_away_in_the_middle_is_counted_and_harms_nobody() {
     node.signal("TERM");
     assert_eq!(node.wait(), Some(0));
     assert_eq!(node.account()["account"]["closed"], true);
+}
+
+#[test]
+fn a_hangup_takes_over_what_can_change_and_names_what_waits() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("relay.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    let queue = |node: &Node| node.state()["subscriptions"][0]["limit_events"].clone();
+    write("[emitters.file]\nqueue_events = 100\n");
+    let mut node = Node::configured(&["--config".to_owned(), file.display().to_string()], &[]);
+    assert_eq!(queue(&node), 100, "{}", node.state());
+
+    write("[emitters.file]\nqueue_events = 3000\n[adapters.http]\nmax_body = \"1KiB\"\n");
+    node.signal("HUP");
+    node.wait_for_log("waits for a restart: adapters.http.max_body");
+    assert_eq!(queue(&node), 3000);
+    assert!(
+        node.log().contains("emitters.file.queue_events = 3000"),
+        "{}",
+        node.log()
+    );
+
+    write("[emitters.file]\nqueue_events = \"many\"\n");
+    node.signal("HUP");
+    node.wait_for_log("nothing changed");
+    assert_eq!(queue(&node), 3000);
+
+    write("[emitters.file]\nqueue_events = 3001\n[log]\nlevel = \"error\"\n");
+    node.signal("HUP");
+    let start = Instant::now();
+    while queue(&node) != 3001 {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", node.log());
+    }
+    assert!(node.post("still here").contains("202"));
+    node.signal("TERM");
+    assert_eq!(node.wait(), Some(0), "{}", node.log());
+    assert!(
+        !node.log().contains("final account"),
+        "only errors are logged"
+    );
 }

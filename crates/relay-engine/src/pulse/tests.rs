@@ -38,11 +38,16 @@ fn usage(machine: &TempDir, bytes: u64) {
     fs::write(folder.join("memory.current"), format!("{bytes}\n")).unwrap();
 }
 
+fn settings(control: ControlConfig) -> Settings {
+    Settings::try_new(control, Duration::from_millis(50), None).unwrap()
+}
+
 fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
     let budget = ByteBudget::new(0);
     Pulse {
         sampler: Sampler::new(&Root::at(machine.path())).unwrap(),
-        controller: Controller::try_new(ControlConfig::default()).unwrap(),
+        settings: settings(ControlConfig::default()),
+        mailbox: Arc::default(),
         knobs: Knobs {
             gate: Gate::new(budget.clone()),
             budget,
@@ -54,8 +59,6 @@ fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
         ring: Arc::new(Ring::try_new(64).unwrap()),
         view: Arc::default(),
         mode: Mode::Enforce,
-        interval: Duration::from_millis(50),
-        soft_limit_bytes: None,
         started: Instant::now(),
         delivered_bytes: 0,
         on_emergency: None,
@@ -90,4 +93,23 @@ fn a_reader_of_the_view_does_not_stop_the_pulse() {
     drop(reading);
     assert_eq!(pulse.ring.recorded(), 2);
     assert!(view.last().is_some());
+}
+
+#[test]
+fn new_settings_are_taken_over_by_the_next_tick_without_allocating_or_freeing() {
+    let machine = machine();
+    let mut pulse = pulse(&machine, ErrorBus::disabled());
+    pulse.tick(Instant::now());
+    let faster = Duration::from_millis(7);
+    let new = Settings::try_new(ControlConfig::default(), faster, None).unwrap();
+    pulse.mailbox.put(new);
+    let on_the_pulse = allocation_counter::measure(|| pulse.tick(Instant::now()));
+    assert_eq!(
+        (on_the_pulse.count_total, on_the_pulse.count_current),
+        (0, 0)
+    );
+    assert_eq!(pulse.settings.interval, faster);
+    // Taken once: the old settings lie in the box until the next ones come.
+    pulse.tick(Instant::now());
+    assert_eq!(pulse.settings.interval, faster);
 }

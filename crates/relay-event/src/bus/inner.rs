@@ -12,7 +12,7 @@ use crate::ring::{self, Spare};
 use crate::seat::Seat;
 use crate::shared::Shared;
 use crate::side::{Chores, Side, Why};
-use crate::subscription::{Delivery, SubscribeOptions};
+use crate::subscription::{Delivery, MAX_EVENTS, SubscribeOptions};
 use crate::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
@@ -270,7 +270,17 @@ impl Inner {
         seat.is_some()
     }
 
+    pub(super) fn set_limits_of(&self, id: u64, events: Option<usize>, bytes: Option<u64>) -> bool {
+        let queues = self.queues.load();
+        let queue = queues.iter().find(|queue| queue.id == id);
+        if let Some(queue) = queue {
+            self.set_limits(queue, events, bytes);
+        }
+        queue.is_some()
+    }
+
     pub(crate) fn set_limits(&self, queue: &Queue, events: Option<usize>, bytes: Option<u64>) {
+        let events = events.map(|events| events.clamp(1, MAX_EVENTS));
         let have = queue.ring_events.load(Relaxed);
         let spare = events
             .filter(|events| *events > have)

@@ -1,11 +1,13 @@
 //! `relay run`: the node, from start to the final account.
 
+mod reload;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use relay_engine::{EngineState, ShutdownRequest};
-use relay_sense::{Detection, detect};
+use relay_sense::{Detection, Root, detect};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -13,9 +15,11 @@ use tracing::{info, warn};
 use super::check::report;
 use crate::admin::Admin;
 use crate::cli::RunArgs;
-use crate::config::{Auto, Config, Environment, LimitFacts, summary};
+use crate::config::{Auto, Config, Environment, LimitFacts, Loaded, Sources, summary};
+use crate::log::LevelHandle;
 use crate::units::ByteSize;
 use crate::{exit, log, state_json, wiring};
+use reload::Reloader;
 
 /// How often metrics are brought up to date without a scrape: the exporter keeps every histogram sample until then.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -38,8 +42,7 @@ pub fn execute(
     let Some(loaded) = report(args.config.sources(environment).load(), errors)? else {
         return Ok(exit::USAGE);
     };
-    let config = loaded.into_config();
-    match run(&config, args) {
+    match run(loaded, args, environment) {
         Ok(code) => Ok(code),
         Err(error) => {
             writeln!(errors, "error: {}", chain(error.as_ref()))?;
@@ -50,8 +53,9 @@ pub fn execute(
 
 type Error = Box<dyn std::error::Error>;
 
-fn run(config: &Config, args: &RunArgs) -> Result<u8, Error> {
-    log::init(&config.log)?;
+fn run(loaded: Loaded, args: &RunArgs, environment: &Environment) -> Result<u8, Error> {
+    let config = loaded.config();
+    let level = log::init(&config.log)?;
     let configured = config.memory.limit.fixed().map(ByteSize::bytes);
     let detection = detect(&args.root.root(), configured)?;
     let facts = LimitFacts::new(&detection, config.memory.soft_limit);
@@ -67,47 +71,72 @@ fn run(config: &Config, args: &RunArgs) -> Result<u8, Error> {
         .thread_name("relay-worker")
         .enable_all()
         .build()?
-        .block_on(node(config, args, &detection))
+        .block_on(async {
+            let node = Node {
+                sources: args.config.sources(environment),
+                loaded,
+                root: args.root.root(),
+                level,
+            };
+            node.run(&detection).await
+        })
 }
 
-async fn node(config: &Config, args: &RunArgs, detection: &Detection) -> Result<u8, Error> {
-    let mut signals = Signals::new()?;
-    let metrics = install_metrics()?;
-    let listener = if config.admin.enabled {
-        Some(bind(config).await?)
-    } else {
-        None
-    };
-    let engine = wiring::engine(config, args.root.root(), detection)?
-        .start()
-        .await?;
-    let admin = Admin::new(engine.observer(), metrics);
-    let mut background = tokio::task::JoinSet::new();
-    if let Some(listener) = listener {
-        info!(target: "relay::start", "admin on http://{}", listener.local_addr()?);
-        background.spawn(admin.clone().serve(listener));
-    }
-    background.spawn(upkeep(admin.clone()));
+/// What a node is made from.
+struct Node {
+    sources: Sources,
+    loaded: Loaded,
+    root: Root,
+    level: LevelHandle,
+}
 
-    let cause = tokio::select! {
-        name = signals.next() => name,
-        request = engine.shutdown_requested() => match request {
-            ShutdownRequest::Emergency => "emergency",
-            ShutdownRequest::Fatal => "a fatal error",
-        },
-    };
-    info!(deadline = ?config.shutdown.deadline, "draining: {cause}");
-    admin.set_draining();
-    let state = tokio::select! {
-        state = engine.shutdown(config.shutdown.deadline) => state,
-        name = signals.next() => {
-            warn!("ended at once: {name} again");
-            return Ok(exit::FAILURE);
+impl Node {
+    async fn run(self, detection: &Detection) -> Result<u8, Error> {
+        let mut signals = Signals::new()?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let metrics = install_metrics()?;
+        let config = self.loaded.config();
+        let listener = if config.admin.enabled {
+            Some(bind(config).await?)
+        } else {
+            None
+        };
+        let engine = wiring::engine(config, self.root, detection)?
+            .start()
+            .await?;
+        let mut reloader = Reloader::new(self.sources, self.loaded, self.level, engine.observer());
+        let admin = Admin::new(engine.observer(), metrics);
+        let mut background = tokio::task::JoinSet::new();
+        if let Some(listener) = listener {
+            info!(target: "relay::start", "admin on http://{}", listener.local_addr()?);
+            background.spawn(admin.clone().serve(listener));
         }
-    };
-    let code = account(&state, cause);
-    background.shutdown().await;
-    Ok(code)
+        background.spawn(upkeep(admin.clone()));
+
+        let cause = loop {
+            tokio::select! {
+                _ = hangup.recv() => reloader.reload(),
+                name = signals.next() => break name,
+                request = engine.shutdown_requested() => break match request {
+                    ShutdownRequest::Emergency => "emergency",
+                    ShutdownRequest::Fatal => "a fatal error",
+                },
+            }
+        };
+        let deadline = reloader.config().shutdown.deadline;
+        info!(?deadline, "draining: {cause}");
+        admin.set_draining();
+        let state = tokio::select! {
+            state = engine.shutdown(deadline) => state,
+            name = signals.next() => {
+                warn!("ended at once: {name} again");
+                return Ok(exit::FAILURE);
+            }
+        };
+        let code = account(&state, cause);
+        background.shutdown().await;
+        Ok(code)
+    }
 }
 
 /// Logs the final account; the exit code says how the node ended.

@@ -26,7 +26,7 @@ fn logged(settings: &[(&str, &str)], is_terminal: bool, log: impl FnOnce()) -> S
     let config = sources.load().unwrap().into_config().log;
     let captured = Captured::default();
     let writer = captured.clone();
-    let subscriber = subscriber(&config, is_terminal, move || writer.clone());
+    let (subscriber, _) = subscriber(&config, is_terminal, move || writer.clone());
     tracing::subscriber::with_default(subscriber, log);
     let bytes = captured.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
