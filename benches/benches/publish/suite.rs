@@ -182,6 +182,13 @@ impl Enrol<'_> {
         self.add(&unheard::SPEC, || Box::new(unheard::Unheard::<P>::new()))
     }
 
+    /// A hundred receivers in batches.
+    pub(crate) fn one_of_hundred<P: Peer>(self) -> Self {
+        self.add(&fan_out::ONE_STUCK, || {
+            Box::new(fan_out::Batches::<P>::new(100))
+        })
+    }
+
     /// One publisher and one receiver, on one thread and on two.
     pub(crate) fn one_to_one<P: Peer>(self) -> Self {
         self.one_thread::<P>()

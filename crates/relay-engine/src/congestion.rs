@@ -5,8 +5,9 @@
 
 use relay_event::{
     Code, Component, DropReason, ErrorBus, ErrorEvent, QueuePressure, Severity, Signal,
-    SubscriptionMonitor,
+    SubscriptionId, SubscriptionMonitor,
 };
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ const DROPS: [(DropReason, Code); 3] = [
 #[derive(Debug)]
 pub(crate) struct Watch {
     monitor: SubscriptionMonitor,
+    /// Whether its byte bound is its share of the ledger.
+    pub(crate) shares: bool,
     component: Component,
     seen: QueuePressure,
     is_saturated: bool,
@@ -63,6 +66,7 @@ impl Watch {
         let id = monitor.id().number();
         Self {
             monitor,
+            shares: false,
             component: Component::Subscription {
                 bus: Arc::from(bus),
                 id,
@@ -72,6 +76,26 @@ impl Watch {
             episode: None,
             drops: [Drops::default(); DROPS.len()],
         }
+    }
+
+    pub(crate) fn id(&self) -> SubscriptionId {
+        self.monitor.id()
+    }
+
+    /// Tells that the queue now holds `to` events at most instead of `from`, and why.
+    pub(crate) fn resized(&self, from: usize, to: usize, reason: &'static str, errors: &ErrorBus) {
+        let code = match to.cmp(&from) {
+            Ordering::Greater => Code::BufferGrow,
+            Ordering::Less => Code::BufferShrink,
+            Ordering::Equal => return,
+        };
+        let event = self.event(code, Severity::Info);
+        errors.publish(
+            event
+                .with("from_events", from as u64)
+                .with("to_events", to as u64)
+                .with("reason", reason),
+        );
     }
 
     /// Looks at the queue and tells what has changed.

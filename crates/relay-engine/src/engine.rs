@@ -208,14 +208,11 @@ impl Observer {
         Ok(())
     }
 
-    /// Moves the bounds of an emitter's queue while it runs; without `bytes` only the ledger bounds them. Nothing
-    /// queued is lost. Returns whether there is such an emitter. In [`Mode::Off`] the bounds stay where they are.
+    /// Moves the bounds of an emitter's queue while it runs. Without `bytes` a reliable queue is bounded by the ledger
+    /// alone, and a sheddable one by its share of it. Nothing queued is lost. Returns whether there is such an emitter.
+    /// In [`Mode::Off`] the bounds stay where they are.
     pub fn set_queue_limits(&self, emitter: &str, events: usize, bytes: Option<u64>) -> bool {
-        let Some(id) = self.0.subscription_of(emitter) else {
-            return false;
-        };
-        let bytes = bytes.unwrap_or(u64::MAX);
-        self.0.mode == Mode::Off || self.0.external.set_limits(id, Some(events), Some(bytes))
+        self.0.set_queue_limits(emitter, events, bytes)
     }
 }
 

@@ -71,6 +71,7 @@ mod join;
 mod parts;
 mod pulse;
 mod report;
+mod share;
 mod start;
 mod state;
 mod stop;

@@ -6,11 +6,11 @@ use crate::delivery::EmitCounts;
 use crate::health::HealthRegistry;
 use crate::ingest::{ARRIVING_PERCENT, Ingest};
 use crate::pulse::{Mode, View};
+use crate::share;
 use crate::state::{BusState, EmitterState, EngineState, GateState, LedgerState};
 use crate::tuning::Mailbox;
 use relay_event::{
-    Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionId,
-    SubscriptionMonitor,
+    Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionMonitor,
 };
 use relay_forensics::{InvalidCapacity, PanicGuard, Panicked, Ring};
 use relay_sense::Detection;
@@ -117,11 +117,42 @@ impl Parts {
             .publish(ErrorEvent::new(code, Severity::Error, component.clone()).detail(text));
     }
 
-    /// What an emitter is subscribed under.
-    pub(crate) fn subscription_of(&self, emitter: &str) -> Option<SubscriptionId> {
-        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
-        let outlet = outlets.iter().find(|outlet| &*outlet.id == emitter)?;
-        Some(outlet.monitor.id())
+    pub(crate) fn set_queue_limits(
+        &self,
+        emitter: &str,
+        events: usize,
+        bytes: Option<u64>,
+    ) -> bool {
+        let monitor = {
+            let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+            let outlet = outlets.iter().find(|outlet| &*outlet.id == emitter);
+            outlet.map(|outlet| outlet.monitor.clone())
+        };
+        let Some(monitor) = monitor else {
+            return false;
+        };
+        if self.mode == Mode::Off {
+            return true;
+        }
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = watches.iter_mut().find(|watch| watch.id() == monitor.id());
+        let before = monitor.stats();
+        if let Some(watch) = watch {
+            watch.shares = self.mode == Mode::Enforce && bytes.is_none() && !monitor.is_reliable();
+            watch.resized(before.limit_events, events, "configured", &self.errors);
+        }
+        let share = (!monitor.is_reliable())
+            .then(|| self.share_bytes())
+            .flatten();
+        let bytes = bytes.or(share).unwrap_or(u64::MAX);
+        self.external
+            .set_limits(monitor.id(), Some(events), Some(bytes))
+    }
+
+    /// What a sheddable queue may hold that has no byte bound of its own; `None` while nothing bounds the ledger.
+    pub(crate) fn share_bytes(&self) -> Option<u64> {
+        let ledger_bytes = self.gate.budget().size_bytes()?;
+        Some(share::of(ledger_bytes, self.external.subscription_count()))
     }
 
     pub(crate) fn state(&self) -> EngineState {

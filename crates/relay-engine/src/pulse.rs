@@ -3,6 +3,7 @@
 
 use crate::congestion::Watch;
 use crate::report::Reporter;
+use crate::share::Shares;
 use crate::tuning::{Mailbox, Settings};
 use relay_control::{Decision, Input, Memory, Reading};
 use relay_event::{Bus, ByteBudget, ErrorBus, Gate, Priority};
@@ -117,6 +118,7 @@ pub(crate) struct Pulse {
     pub(crate) reporter: Reporter,
     pub(crate) errors: ErrorBus,
     pub(crate) watches: Arc<Mutex<Vec<Watch>>>,
+    pub(crate) shares: Shares,
     pub(crate) ring: Arc<Ring>,
     pub(crate) view: Arc<View>,
     pub(crate) mode: Mode,
@@ -157,7 +159,7 @@ impl Pulse {
             &self.knobs,
         ));
         self.reporter.report(&sample, &decision);
-        self.watch_queues(now);
+        self.watch_queues(now, &decision);
         self.view.publish(&Observation { sample, decision });
         if decision.shutdown
             && self.mode == Mode::Enforce
@@ -168,8 +170,12 @@ impl Pulse {
     }
 
     /// Skips the look while an emitter is being added: the pulse waits for nobody.
-    fn watch_queues(&self, now: Instant) {
+    fn watch_queues(&mut self, now: Instant, decision: &Decision) {
         if let Ok(mut watches) = self.watches.try_lock() {
+            if self.mode == Mode::Enforce {
+                self.shares
+                    .give(decision.ledger_bytes, &self.knobs.external, &watches);
+            }
             for watch in watches.iter_mut() {
                 watch.look(now, &self.errors);
             }

@@ -12,10 +12,13 @@ use crate::health::Health;
 use crate::parts::{Outlet, Parts};
 use crate::pulse::{Knobs, Mode, Pulse};
 use crate::report::Reporter;
+use crate::share::Shares;
 use crate::stop::{Stop, Stopper};
 use crate::telemetry;
 use crate::tuning::Settings;
-use relay_event::{Code, Component, ErrorEvent, ErrorHandler, Severity, SubscribeOptions};
+use relay_event::{
+    Code, Component, Delivery, ErrorEvent, ErrorHandler, Severity, SubscribeOptions,
+};
 use relay_sense::Sampler;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -136,6 +139,7 @@ impl Engine {
             reporter: Reporter::new(parts.errors.clone()),
             errors: parts.errors.clone(),
             watches: Arc::clone(&parts.watches),
+            shares: Shares::default(),
             ring: Arc::clone(&parts.ring),
             view: Arc::clone(&parts.view),
             mode: parts.mode,
@@ -180,6 +184,9 @@ impl Engine {
             return Err(BuildError::Emitter { id, source });
         }
         let off = parts.mode == Mode::Off;
+        let shares = parts.mode == Mode::Enforce
+            && options.queue_bytes.is_none()
+            && matches!(options.delivery, Delivery::Sheddable { .. });
         let subscribe = SubscribeOptions::new(component.to_string())
             .filter(options.filter.clone())
             .delivery(options.delivery.clone())
@@ -193,7 +200,11 @@ impl Engine {
             Ok(subscription) => subscription,
             Err(source) => return Err(BuildError::Subscribe { id, source }),
         };
-        let watch = Watch::new(parts.external.name(), subscription.monitor());
+        if let Some(share) = parts.share_bytes().filter(|_| shares) {
+            subscription.set_limits(None, Some(share));
+        }
+        let mut watch = Watch::new(parts.external.name(), subscription.monitor());
+        watch.shares = shares;
         parts
             .watches
             .lock()

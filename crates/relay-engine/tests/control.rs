@@ -209,3 +209,47 @@ async fn a_bad_configuration_is_named() {
         .unwrap_err();
     assert!(error.to_string().contains("share"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sheddable_queue_holds_its_share_of_half_the_ledger() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    let shed = || EmitterOptions::default().delivery(Delivery::sheddable(Overflow::DropNewest));
+    let engine = builder(&machine, &collector)
+        .with_emitter("a", Scripted::default(), shed())
+        .with_emitter("b", Scripted::default(), shed().queue(10, Some(77)))
+        .with_emitter("c", Scripted::default(), EmitterOptions::default());
+    let engine = engine.start().await.unwrap();
+    let limits = || {
+        let stats = engine.external().stats();
+        stats.iter().map(|s| s.limit_bytes).collect::<Vec<_>>()
+    };
+    let is_shared = || {
+        let ledger = engine.gate().budget().size_bytes().unwrap() as f64;
+        (limits()[0] as f64 / (ledger / 6.0) - 1.0).abs() <= 0.11
+    };
+    until("a sixth of the ledger", is_shared).await;
+    let before = engine.gate().budget().size_bytes();
+    machine.limit(50 * MIB);
+    until("the ledger has shrunk", || {
+        engine.gate().budget().size_bytes() < before
+    })
+    .await;
+    until("the share follows", is_shared).await;
+    assert_eq!(limits()[1..], [77, u64::MAX]);
+
+    // A bound of its own ends it; without one it shares again.
+    let observer = engine.observer();
+    assert!(observer.set_queue_limits("a", 20, Some(99)));
+    assert_eq!(limits()[0], 99);
+    assert!(observer.set_queue_limits("a", 10, None));
+    until("it shares again", is_shared).await;
+    assert!(!observer.set_queue_limits("nobody", 1, None));
+    engine.shutdown(Duration::from_secs(1)).await;
+    let shrunk = collector.of(Code::BufferShrink);
+    let sizes = |event: &relay_event::ErrorEvent| {
+        let size = |name| event.fields.get(name).unwrap();
+        (size("from_events"), size("to_events"))
+    };
+    assert_eq!(sizes(&shrunk[1]), (20_u64.into(), 10_u64.into()));
+    assert_eq!(shrunk.len(), 2, "and once from the default to 20");
+}

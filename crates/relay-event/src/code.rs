@@ -67,6 +67,10 @@ codes! {
     OverflowPolicy = "OVERFLOW_POLICY", "overflow_policy", "the overflow policy of sheddable subscriptions moved";
     /// A queue is more than 80 % full; with the signal `recovered`, it is below 60 % again.
     BufferSaturated = "BUF_SAT", "buffer_saturated", "saturation of a queue began or ended";
+    /// A queue may hold more events than before.
+    BufferGrow = "BUF_GROW", "buffer_grow", "the bound of a queue grew";
+    /// A queue may hold fewer events than before; what it holds beyond that is still delivered.
+    BufferShrink = "BUF_SHRINK", "buffer_shrink", "the bound of a queue shrank";
     /// Publishers find no room in a reliable subscription; with the signal `recovered`, they do again.
     BackPressure = "BACK_PRESSURE", "back_pressure", "back-pressure began or ended";
     /// Publishers have found no room for longer than a second.

@@ -161,8 +161,8 @@ impl Group {
         due.then(|| Arc::clone(&self.shared))
     }
 
-    /// Publishes to this group alone, where that is simple: to the log, to one subscription with room in its ring, or to
-    /// nobody when all are full and drop the newest. Returns of how many members; `None` when it is not simple. An event
+    /// Publishes to this group alone, where that is simple: to the log, to one subscription with room in its ring, and not
+    /// to those that are full and drop the newest. Returns of how many members; `None` when it is not simple. An event
     /// that nobody took stays, to be dropped where no lock is held.
     #[inline]
     pub(crate) fn publish_simply(
@@ -174,18 +174,15 @@ impl Group {
             return None;
         }
         let size_bytes = event.as_ref()?.size_bytes();
-        if self.apart.is_empty() {
-            if !self.credit.covers(size_bytes) {
+        if !self.logged.is_empty() {
+            if !self.credit.covers(size_bytes) || !self.drops_apart(size_bytes, critical) {
                 return None;
             }
             self.credit.spend(size_bytes);
             self.shared
                 .log()
                 .append(event.take()?.into_claim(), size_bytes);
-            return Some(self.logged.len());
-        }
-        if !self.logged.is_empty() {
-            return None;
+            return Some(self.len());
         }
         if let [seat] = &mut self.apart[..]
             && seat.can_take_simply(size_bytes, critical)
@@ -193,13 +190,23 @@ impl Group {
             seat.put_simply(event.take()?, size_bytes);
             return Some(1);
         }
-        if critical || !self.apart.iter().all(Seat::is_stuck) {
+        if !self.drops_apart(size_bytes, critical) {
             return None;
         }
-        for seat in &self.apart {
-            seat.queue.offered.drop_many(DropReason::Full, 1);
-        }
         Some(self.apart.len())
+    }
+
+    /// Whether all that have a queue of their own are full and drop what comes; then it is counted as dropped.
+    #[inline]
+    fn drops_apart(&self, size_bytes: u64, critical: bool) -> bool {
+        let is_simple = self.apart.is_empty()
+            || (!critical && self.apart.iter().all(|seat| seat.is_stuck(size_bytes)));
+        if is_simple {
+            for seat in &self.apart {
+                seat.queue.offered.drop_many(DropReason::Full, 1);
+            }
+        }
+        is_simple
     }
 
     /// Looks what each member would do with an event, without doing it: how many claims that takes, and of how many members.

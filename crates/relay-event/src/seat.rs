@@ -62,6 +62,8 @@ pub(crate) struct Seat {
     credit: Credit,
     /// What the receiver had taken when the queue was last found full: as long as it has not taken more, it is.
     full_at: Option<u64>,
+    /// Then an event at least as large as this finds no room: any, unless it is full in bytes only.
+    full_from: u64,
     /// Whether a policy may drop events before it is full.
     early: bool,
     /// Whether it drops the newest when it is full, and nothing else is special about it.
@@ -87,6 +89,7 @@ impl Seat {
             verdict: Verdict::Take,
             credit: Credit::default(),
             full_at: None,
+            full_from: 0,
             early,
             lossy,
             put: 0,
@@ -143,16 +146,21 @@ impl Seat {
         if self.credit.covers(size_bytes) {
             return true;
         }
-        if self.full_at == Some(self.taken.events.load(Acquire)) {
+        if self.is_still_full(size_bytes) {
             return false;
         }
         self.look(size_bytes)
     }
 
-    /// Whether all it would do with any event now is to drop it as the newest.
     #[inline]
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.lossy && self.full_at == Some(self.taken.events.load(Acquire))
+    fn is_still_full(&self, size_bytes: u64) -> bool {
+        size_bytes >= self.full_from && self.full_at == Some(self.taken.events.load(Acquire))
+    }
+
+    /// Whether all it would do with an event of this size now is to drop it as the newest.
+    #[inline]
+    pub(crate) fn is_stuck(&self, size_bytes: u64) -> bool {
+        self.lossy && self.is_still_full(size_bytes)
     }
 
     #[cold]
@@ -161,7 +169,9 @@ impl Seat {
         self.credit = self.room(size_bytes);
         // Full in bytes only, a smaller event may still fit; full of what was moved, it may notice that.
         let is_full = self.put.saturating_sub(taken) >= self.queue.limits().0;
-        self.full_at = (is_full && self.queue.evictable.is_none()).then_some(taken);
+        let is_short = self.credit.bytes < size_bytes;
+        self.full_from = if is_full { 0 } else { size_bytes };
+        self.full_at = ((is_full || is_short) && self.queue.evictable.is_none()).then_some(taken);
         self.credit.covers(size_bytes)
     }
 

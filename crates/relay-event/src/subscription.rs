@@ -377,4 +377,9 @@ impl SubscriptionMonitor {
     pub fn id(&self) -> SubscriptionId {
         SubscriptionId(self.0.id)
     }
+
+    /// Whether publishers wait for it, rather than drop.
+    pub fn is_reliable(&self) -> bool {
+        self.0.is_reliable()
+    }
 }

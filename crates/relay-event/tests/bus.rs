@@ -195,6 +195,37 @@ fn bounds_move_live_and_shrinking_loses_nothing() {
 }
 
 #[test]
+fn full_in_bytes_a_smaller_event_still_fits_also_beside_others() {
+    let sized = |bytes: usize| Event::builder("n").payload(vec![0; bytes]).build().unwrap();
+    let bus = Bus::new("external");
+    let shed = || SubscribeOptions::new("s").delivery(Delivery::sheddable(Overflow::DropNewest));
+    let overhead = sized(0).size_bytes();
+    let mut others: Vec<_> = (0..2).map(|_| bus.subscribe(shed()).unwrap()).collect();
+    let stuck = bus
+        .subscribe(shed().limit_bytes(2 * overhead + 1100))
+        .unwrap();
+    // So many that the others have joined what they share.
+    for _ in 0..100 {
+        publish(&bus, sized(1000));
+        for other in &mut others {
+            assert!(other.try_recv().is_some());
+        }
+    }
+    assert_eq!(stuck.stats().queued_events, 1, "no second one fits");
+    publish(&bus, sized(200));
+    assert_eq!(stuck.stats().queued_events, 1, "nor does this");
+    publish(&bus, sized(100));
+    assert_eq!(stuck.stats().queued_events, 2, "this does");
+    assert_eq!(stuck.stats().dropped(DropReason::Full), 100);
+    assert_eq!(others[0].stats().queued_events, 2);
+    assert!(
+        others
+            .iter()
+            .all(|other| other.stats().dropped_total() == 0)
+    );
+}
+
+#[test]
 fn a_waiting_publisher_goes_on_when_there_is_room_and_holds_no_lock() {
     let bus = Bus::new("external");
     let mut tight = bus

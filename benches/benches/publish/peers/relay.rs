@@ -8,6 +8,10 @@ use relay_event::{Bus, Delivery, Event, Overflow, SubscribeOptions, Subscription
 pub(super) fn enrol(suite: &mut Suite) {
     suite.relay("relay, drop newest").full::<Sheddable>();
     suite.relay("relay, reliable: refused").full::<Reliable>();
+    suite.relay("relay, all read").one_of_hundred::<Sheddable>();
+    suite
+        .relay("relay, one is stuck")
+        .one_of_hundred::<OneStuck>();
     handles::enrol(suite);
 }
 
@@ -47,6 +51,32 @@ impl Peer for Sheddable {
     fn open(capacity: usize, receivers: usize) -> (Bus, Vec<Subscription>) {
         let drop_newest = Delivery::sheddable(Overflow::DropNewest);
         open(capacity, receivers, &drop_newest)
+    }
+}
+
+/// As [`Sheddable`], but one of the receivers is never read.
+struct OneStuck;
+
+struct BesideStuck {
+    bus: Bus,
+    _stuck: Subscription,
+}
+
+impl Peer for OneStuck {
+    type Event = Event;
+    type Publisher = BesideStuck;
+    type Receiver = Subscription;
+
+    fn open(capacity: usize, receivers: usize) -> (BesideStuck, Vec<Subscription>) {
+        let (bus, mut subscriptions) = Sheddable::open(capacity, receivers);
+        let stuck = subscriptions.remove(receivers / 2);
+        (BesideStuck { bus, _stuck: stuck }, subscriptions)
+    }
+}
+
+impl Publish<Event> for BesideStuck {
+    fn try_publish(&mut self, event: Event) -> Result<(), Event> {
+        Publish::try_publish(&mut self.bus, event)
     }
 }
 

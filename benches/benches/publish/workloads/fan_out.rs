@@ -27,6 +27,13 @@ pub(crate) const BATCHES_512: Spec = Spec {
     events_per_round: None,
 };
 
+pub(crate) const ONE_STUCK: Spec = Spec {
+    id: "W8",
+    title: "one producer, 100 sheddable subscribers of which one may be stuck, batches of 512 on one thread",
+    columns: &["publish ns/event", "drain ns/event/subscriber"],
+    events_per_round: None,
+};
+
 const EVENTS: usize = 32_768;
 
 pub(crate) struct TwoThreads<P: Peer> {

@@ -56,6 +56,7 @@ fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
         reporter: Reporter::new(errors.clone()),
         errors,
         watches: Arc::default(),
+        shares: Shares::default(),
         ring: Arc::new(Ring::try_new(64).unwrap()),
         view: Arc::default(),
         mode: Mode::Enforce,
