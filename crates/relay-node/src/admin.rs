@@ -200,6 +200,43 @@ fn event_line(event: &ErrorEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use relay_event::{Code, Component, Severity, Signal};
+
+    /// `docs/error-event.schema.json` is what programs that read the lines rely on: each property has the type it says,
+    /// each enumeration is complete, and nothing is left out on either side.
+    #[test]
+    fn error_events_are_as_their_schema_says() {
+        let schema = include_str!("../../../docs/error-event.schema.json");
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        let properties = schema["properties"].as_object().unwrap();
+        let event = ErrorEvent::new(Code::MemPressure, Severity::Error, Component::Engine)
+            .with("bytes", 7_u64)
+            .with("ratio", f64::INFINITY)
+            .with("word", "shed")
+            .detail("\"quoted\"\n");
+        let line = event_line(&event);
+        assert_eq!(line.matches('\n').count(), 1, "one line: {line}");
+        let line: serde_json::Map<_, _> = serde_json::from_str(&line).unwrap();
+        assert!(line.keys().eq(properties.keys()), "{line:?}");
+        assert_eq!(schema["required"].as_array().unwrap().len(), line.len());
+        for (name, property) in properties {
+            let value = &line[name];
+            let fits = match property["type"].as_str() {
+                Some("integer") => value.is_u64(),
+                Some("boolean") => value.is_boolean(),
+                Some("object") => value.is_object(),
+                Some("string") => value.is_string(),
+                _ => property["enum"].as_array().unwrap().contains(value),
+            };
+            assert!(fits, "{name}: {value} is not {property}");
+        }
+        let words = |name: &str| properties[name]["enum"].as_array().unwrap().clone();
+        assert_eq!(
+            words("severity"),
+            Severity::ALL.map(|one| json!(one.as_str()))
+        );
+        assert_eq!(words("signal"), Signal::ALL.map(|one| json!(one.as_str())));
+    }
 
     #[test]
     fn only_local_names_and_addresses_pass() {

@@ -142,7 +142,7 @@ fn flags_take_toml_where_one_value_is_not_enough() {
     assert_eq!(config.log.level.to_string(), "debug");
 }
 
-/// O02–O04, O06, O08, O26, O28, O29, O32.
+/// O02–O04, O06, O08, O19, O26, O28, O29, O32.
 #[test]
 fn every_alias_reaches_its_field() {
     let variables = [
@@ -155,6 +155,7 @@ fn every_alias_reaches_its_field() {
         ("RELAY_AIMD_INCR", "0.1"),
         ("RELAY_AIMD_DECR", "0.6"),
         ("RELAY_ERROR_BUS_BUFFER", "64"),
+        ("RELAY_BUFFER_MEMORY_PCT", "0.4"),
         ("RELAY_LOG", "warn"),
     ];
     let loaded = load("", &variables, &[]).unwrap();
@@ -169,6 +170,7 @@ fn every_alias_reaches_its_field() {
     assert_eq!(config.control.aimd.cooldown, Duration::from_secs(20));
     assert_eq!(config.control.aimd.increase.get(), 0.1);
     assert_eq!(config.control.aimd.decrease_factor.get(), 0.6);
+    assert_eq!(config.control.ledger_share.get(), 0.4);
     assert_eq!(config.errors.buffer, 64);
     assert_eq!(config.log.level.to_string(), "warn");
     assert_eq!(

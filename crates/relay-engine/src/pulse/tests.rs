@@ -114,3 +114,24 @@ fn new_settings_are_taken_over_by_the_next_tick_without_allocating_or_freeing() 
     pulse.tick(Instant::now());
     assert_eq!(pulse.settings.interval, faster);
 }
+
+/// B06, B09: from 95 % on memory does not come back by itself, and the numbers travel with the event.
+#[test]
+fn a_critical_level_is_recoverable_below_95_percent() {
+    for (bytes, is_recoverable) in [(94_899 * MIB / 1000, true), (95 * MIB, false)] {
+        let machine = machine();
+        let errors = ErrorBus::new();
+        let code = ErrorFilter::all().code(relay_event::Code::MemCritical);
+        let mut subscription = errors.subscribe(code).unwrap();
+        let mut pulse = pulse(&machine, errors);
+        pulse.tick(Instant::now());
+        usage(&machine, bytes);
+        pulse.tick(Instant::now());
+        let event = subscription.try_recv().unwrap();
+        assert_eq!(event.recoverable, is_recoverable, "{event}");
+        let fields = ["pressure", "used_bytes", "limit_bytes"].map(|name| event.fields.get(name));
+        let pressure = bytes as f64 / (100 * MIB) as f64;
+        let expected = [pressure.into(), bytes.into(), (100 * MIB).into()].map(Some);
+        assert_eq!(fields, expected, "{event}");
+    }
+}

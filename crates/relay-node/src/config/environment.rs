@@ -74,6 +74,7 @@ const ALIASES: &[Alias] = &[
     Alias::plain("RELAY_AIMD_INCR", &["control.aimd.increase"]),
     Alias::plain("RELAY_AIMD_DECR", &["control.aimd.decrease_factor"]),
     Alias::plain("RELAY_ERROR_BUS_BUFFER", &["errors.buffer"]),
+    Alias::plain("RELAY_BUFFER_MEMORY_PCT", &["control.ledger_share"]),
     Alias::plain("RELAY_LOG", &["log.level"]),
 ];
 
