@@ -9,12 +9,16 @@ mod account;
 mod claim;
 #[cfg(relay_loom)]
 mod lifetime;
+mod wire;
 
 use crate::priority::Priority;
 use account::Bound;
 pub(crate) use account::Fill;
 use claim::Claim;
 use std::fmt;
+
+/// What a budget calls when its wire is tripped, with the bytes reserved then.
+type OnTrip = Box<dyn Fn(u64) + Send + Sync>;
 
 /// A bound in bytes, shared by everything that queues. Cloning gives another handle to the same budget.
 ///
@@ -134,6 +138,42 @@ impl ByteBudget {
     /// nothing until it fits. A share follows its parent and cannot be resized: the call moves the parent.
     pub fn resize(&self, size_bytes: Option<u64>) {
         self.0.account().resize(size_bytes);
+    }
+
+    /// Has `hook` called, in the thread that reserves, when a [wire](Self::lay_wire) is tripped; with the bytes that
+    /// are reserved then. Once for the life of the budget: false, and `hook` is dropped, if it has one already or is a
+    /// share.
+    ///
+    /// The hook should be quick and must not panic: it runs within somebody's [`reserve`](Self::reserve).
+    ///
+    /// ```
+    /// use relay_event::{ByteBudget, Priority};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    ///
+    /// let budget = ByteBudget::new(1 << 20);
+    /// let woken_at = Arc::new(AtomicU64::new(0));
+    /// let seen = Arc::clone(&woken_at);
+    /// budget.set_on_trip(move |used_bytes| seen.store(used_bytes, Relaxed));
+    ///
+    /// budget.lay_wire(1000);
+    /// let first = budget.reserve(600, Priority::Control)?;
+    /// assert_eq!(woken_at.load(Relaxed), 0);
+    /// let second = budget.reserve(600, Priority::Control)?;
+    /// assert_eq!(woken_at.load(Relaxed), 1200);
+    /// # Ok::<(), relay_event::BudgetError>(())
+    /// ```
+    pub fn set_on_trip(&self, hook: impl Fn(u64) + Send + Sync + 'static) -> bool {
+        self.0.account().set_on_trip(Box::new(hook))
+    }
+
+    /// Lays a wire: the reservation that would bring the sum more than `after_bytes` above what it is now calls the hook,
+    /// once, and is then decided as if there were no wire. Lower priorities trip it at their share of that. It replaces
+    /// the wire before, and [`resize`](Self::resize) takes it away. Called by whoever resizes, from one thread at a time.
+    ///
+    /// It costs those who reserve nothing: until it is tripped the wire is the bound that they compare with.
+    pub fn lay_wire(&self, after_bytes: u64) {
+        self.0.account().lay_wire(after_bytes);
     }
 
     /// Takes `bytes` for something of this `priority`.

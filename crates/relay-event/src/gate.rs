@@ -224,9 +224,18 @@ impl Gate {
             }
         }
         if fill.used_bytes >= fill.mark_bytes {
-            stamp_once(&self.0.first_pressure_ms);
+            self.note_full(fill.used_bytes, priority);
         }
         Ok(Permit(reservation))
+    }
+
+    /// The mark may have been that of a wire.
+    #[cold]
+    fn note_full(&self, used_bytes: u64, priority: Priority) {
+        let size_bytes = self.0.budget.size_bytes();
+        if size_bytes.is_none_or(|size| used_bytes >= priority.share_of(size)) {
+            stamp_once(&self.0.first_pressure_ms);
+        }
     }
 
     #[cold]

@@ -22,6 +22,7 @@ use super::BudgetError;
 use super::claim::Claim;
 #[cfg(relay_loom)]
 use super::lifetime::Lifetime;
+use super::wire::Whole;
 use crate::priority::Priority;
 use crate::sync::atomic::{
     AtomicU64,
@@ -55,7 +56,7 @@ pub(super) struct Account {
 
 pub(super) enum Bound {
     /// The whole, with watermarks by priority.
-    Root { size_bytes: AtomicU64 },
+    Root(Whole),
     /// A plain cap: a share of the parent's size, in percent.
     Share { parent: Claim, percent: u64 },
 }
@@ -63,9 +64,7 @@ pub(super) enum Bound {
 impl Bound {
     /// The bound of a whole; none with `None`.
     pub(super) fn root(size_bytes: Option<u64>) -> Self {
-        Self::Root {
-            size_bytes: AtomicU64::new(size_bytes.unwrap_or(UNBOUNDED)),
-        }
+        Self::Root(Whole::new(size_bytes.unwrap_or(UNBOUNDED)))
     }
 }
 
@@ -93,7 +92,7 @@ impl Account {
     #[inline]
     pub(super) fn parent(&self) -> Option<&Claim> {
         match &self.bound {
-            Bound::Root { .. } => None,
+            Bound::Root(_) => None,
             Bound::Share { parent, .. } => Some(parent),
         }
     }
@@ -112,9 +111,7 @@ impl Account {
     /// How much can be reserved in all; `None` when there is no bound.
     pub(super) fn size_bytes(&self) -> Option<u64> {
         match &self.bound {
-            Bound::Root { size_bytes } => {
-                Some(size_bytes.load(Relaxed)).filter(|size| *size != UNBOUNDED)
-            }
+            Bound::Root(whole) => Some(whole.size_bytes()).filter(|size| *size != UNBOUNDED),
             Bound::Share { parent, percent } => {
                 let size = parent.account().size_bytes()?;
                 Some(size / 100 * percent + size % 100 * percent / 100)
@@ -125,9 +122,7 @@ impl Account {
     /// Moves the bound of the whole.
     pub(super) fn resize(&self, size_bytes: Option<u64>) {
         match &self.bound {
-            Bound::Root { size_bytes: cell } => {
-                cell.store(size_bytes.unwrap_or(UNBOUNDED), Relaxed);
-            }
+            Bound::Root(whole) => whole.resize(size_bytes.unwrap_or(UNBOUNDED)),
             Bound::Share { parent, .. } => parent.account().resize(size_bytes),
         }
     }
@@ -136,10 +131,40 @@ impl Account {
     #[inline]
     pub(super) fn take(&self, bytes: u64, priority: Priority) -> Result<Fill, BudgetError> {
         match &self.bound {
-            Bound::Root { size_bytes } => {
-                self.add(bytes, priority.share_of(size_bytes.load(Relaxed)))
+            Bound::Root(whole) => {
+                let bound = whole.bound();
+                match self.add(bytes, priority.share_of(bound)) {
+                    Err(_) if bound < whole.size_bytes() => self.trip(whole, bytes, priority),
+                    result => result,
+                }
             }
             Bound::Share { parent, .. } => self.take_of_share(parent, bytes, priority),
+        }
+    }
+
+    /// What stopped a reservation was a wire: takes it away, tries again, and tells whoever wanted to know.
+    #[cold]
+    fn trip(&self, whole: &Whole, bytes: u64, priority: Priority) -> Result<Fill, BudgetError> {
+        let tripped = whole.take_wire();
+        let result = self.add(bytes, priority.share_of(whole.size_bytes()));
+        if tripped {
+            whole.tell(self.used_bytes());
+        }
+        result
+    }
+
+    /// What is called when a wire is tripped; false if there is something already, or this is a share.
+    pub(super) fn set_on_trip(&self, hook: super::OnTrip) -> bool {
+        match &self.bound {
+            Bound::Root(whole) => whole.set_hook(hook),
+            Bound::Share { .. } => false,
+        }
+    }
+
+    /// Lays a wire `after_bytes` above what is reserved now.
+    pub(super) fn lay_wire(&self, after_bytes: u64) {
+        if let Bound::Root(whole) = &self.bound {
+            whole.lay_wire(self.used_bytes().saturating_add(after_bytes));
         }
     }
 

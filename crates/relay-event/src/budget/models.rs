@@ -7,6 +7,8 @@
 use crate::budget::{ByteBudget, Reservation};
 use crate::priority::Priority;
 use loom::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const HIGHEST: Priority = Priority::Control;
 
@@ -163,5 +165,49 @@ fn a_shrink_holds_for_whoever_learnt_of_it() {
         assert!(budget.reserve(5, HIGHEST).is_err());
         drop(before);
         assert!(budget.reserve(4, HIGHEST).is_ok());
+    });
+}
+
+/// However tripping, resizing and laying meet: the wire tells once, and the bound ends as the size.
+#[test]
+fn a_wire_is_tripped_once_and_never_loosens_the_size() {
+    loom::model(|| {
+        let budget = ByteBudget::new(64);
+        let trips = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&trips);
+        assert!(budget.set_on_trip(move |_| {
+            seen.fetch_add(1, Relaxed);
+        }));
+        budget.lay_wire(16);
+        let copy = budget.clone();
+        let other = thread::spawn(move || copy.reserve(20, HIGHEST).is_ok());
+        budget.resize(Some(32));
+        let too_much = budget.reserve(33, HIGHEST);
+        assert!(too_much.is_err(), "whoever shrank it is bound by it");
+        assert!(other.join().unwrap(), "20 fit into either");
+        assert!(
+            trips.load(Relaxed) <= 1,
+            "one of them tripped it, or the resize took it away"
+        );
+        assert!(budget.reserve(33, HIGHEST).is_err());
+        assert_eq!(budget.reserve(32, HIGHEST).unwrap().bytes(), 32);
+    });
+}
+
+#[test]
+fn nobody_is_refused_because_another_trips_the_wire() {
+    loom::model(|| {
+        let budget = ByteBudget::new(64);
+        let trips = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&trips);
+        assert!(budget.set_on_trip(move |_| {
+            seen.fetch_add(1, Relaxed);
+        }));
+        budget.lay_wire(16);
+        let copy = budget.clone();
+        let other = thread::spawn(move || copy.reserve(20, HIGHEST).map(drop));
+        let mine = budget.reserve(20, HIGHEST);
+        assert!(mine.is_ok() && other.join().unwrap().is_ok());
+        assert_eq!(trips.load(Relaxed), 1);
     });
 }

@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 #[test]
@@ -426,4 +427,49 @@ fn run(
         assert!(budgets[0].used_bytes() <= largest);
     }
     held
+}
+
+#[test]
+fn a_wire_calls_once_and_changes_no_decision() {
+    let budget = ByteBudget::new(1000);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    assert!(budget.set_on_trip(move |used_bytes| seen.lock().unwrap().push(used_bytes)));
+    assert!(!budget.set_on_trip(|_| {}), "once");
+    let told = || std::mem::take(&mut *told.lock().unwrap());
+
+    let mut held = vec![budget.reserve(100, Priority::Control).unwrap()];
+    budget.lay_wire(200);
+    held.push(budget.reserve(100, Priority::Control).unwrap());
+    assert_eq!(told(), [0; 0], "below it");
+    held.push(budget.reserve(300, Priority::Control).unwrap());
+    held.push(budget.reserve(300, Priority::Control).unwrap());
+    assert_eq!(told(), [500], "once");
+    assert_eq!(budget.size_bytes(), Some(1000), "a wire is no size");
+
+    budget.lay_wire(10);
+    assert!(
+        budget.reserve(300, Priority::Control).is_err(),
+        "1100 never fit"
+    );
+    assert_eq!(told(), [800], "who is refused has tripped it too");
+    budget.lay_wire(10);
+    budget.resize(Some(900));
+    held.push(budget.reserve(100, Priority::Control).unwrap());
+    assert_eq!(told(), [0; 0], "resizing took it away");
+    budget.lay_wire(u64::MAX);
+    assert!(
+        budget.reserve(1, Priority::Control).is_err(),
+        "a wire above the size is none"
+    );
+    drop(held);
+
+    budget.lay_wire(100);
+    let share = budget.share(50);
+    drop(share.reserve(300, Priority::Low).unwrap());
+    assert_eq!(
+        told(),
+        [300],
+        "through a share, and at the priority's part of it"
+    );
 }
