@@ -1,7 +1,7 @@
 //! From configuration to engine: each configured part becomes a part of the builder.
 
 use crate::config::{
-    Adapter, Auto, Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpAdapter, HttpFormat,
+    Adapter, Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpAdapter, HttpFormat,
     HttpTarget, Law, Mode, Overflow, Target,
 };
 use crate::emitters::{self, Blackhole, FileConfig, FileSink, LineEmitter, StdoutSink};
@@ -12,7 +12,7 @@ use relay_control::{
 use relay_engine::{EmitterOptions, Engine, EngineBuilder, RedEarlyDrop, RetryPolicy};
 use relay_event::{ErrorBus, Filter, PatternError};
 use relay_http::{BatchFormat, HttpEmitter, HttpEmitterConfig, HttpServer, HttpServerConfig};
-use relay_sense::{Detection, Root};
+use relay_sense::{Detection, LimitSource, Root};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,11 +72,14 @@ pub fn engine(
         .with_max_queue_delay(Some(config.control.max_queue_delay))
         .with_drain(config.shutdown.deadline)
         .with_errors(ErrorBus::with(config.errors.buffer, Some(FOLD)));
-    if let Auto::Fixed(limit) = config.memory.limit {
-        builder = builder.with_memory_limit(limit.bytes());
+    let configured = config.memory.limit.fixed().map(ByteSize::bytes);
+    // What the groups set, the engine reads itself; what else was detected, it has to be told.
+    let limits = [configured, detection.fixed_limit.bytes()];
+    if let Some(limit) = limits.into_iter().flatten().min() {
+        builder = builder.with_memory_limit(limit);
     }
-    if let Some(limit) = config.memory.soft_limit {
-        builder = builder.with_soft_limit(limit.bytes());
+    if let Some(limit) = soft_limit(config, detection) {
+        builder = builder.with_soft_limit(limit);
     }
     for (id, adapter) in &config.adapters {
         let Adapter::Http(http) = adapter;
@@ -120,6 +123,15 @@ pub fn engine(
         };
     }
     Ok(builder)
+}
+
+/// The soft limit that no group sets, in bytes: the smaller of configuration and environment.
+pub(crate) fn soft_limit(config: &Config, detection: &Detection) -> Option<u64> {
+    let configured = config.memory.soft_limit.map(ByteSize::bytes);
+    let soft = detection.soft.as_ref();
+    let by_environment = soft.filter(|soft| soft.source == LimitSource::Env);
+    let limits = [configured, by_environment.map(|soft| soft.bytes)];
+    limits.into_iter().flatten().min()
 }
 
 fn mode(mode: Mode) -> relay_engine::Mode {

@@ -40,11 +40,11 @@ fn relay(dir: &Path, arguments: &[String]) -> Command {
 
 impl Node {
     fn start(settings: &[&str]) -> Self {
-        Self::configured(&[], settings)
+        Self::start_with(settings, &[])
     }
 
-    fn configured(flags: &[String], settings: &[&str]) -> Self {
-        let node = Self::spawn_with(flags, settings);
+    fn start_with(settings: &[&str], variables: &[(&str, &str)]) -> Self {
+        let node = Self::spawn_with(settings, variables);
         let start = Instant::now();
         while !node
             .get("/readyz")
@@ -61,14 +61,13 @@ impl Node {
     }
 
     fn spawn(settings: &[&str]) -> Self {
-        Self::spawn_with(&[], settings)
+        Self::spawn_with(settings, &[])
     }
 
-    fn spawn_with(flags: &[String], settings: &[&str]) -> Self {
+    fn spawn_with(settings: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
         let (ingest, admin) = (free_port(), free_port());
         let mut arguments = vec!["run".to_owned()];
-        arguments.extend_from_slice(flags);
         let listen = [
             format!("adapters.http.listen=127.0.0.1:{ingest}"),
             format!("admin.listen=127.0.0.1:{admin}"),
@@ -82,7 +81,11 @@ impl Node {
             arguments.extend(["--set".to_owned(), setting.to_owned()]);
         }
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let child = relay(dir.path(), &arguments).stderr(log).spawn().unwrap();
+        let child = relay(dir.path(), &arguments)
+            .envs(variables.iter().copied())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         Self {
             child,
@@ -207,6 +210,29 @@ fn sigterm_drains_and_ends_with_a_closed_account() {
     assert_eq!(account["account"]["accepted"], 20);
     assert_eq!(account["account"]["closed"], true);
     assert_eq!(account["subscriptions"][0]["delivered"], 20);
+}
+
+/// A ratio is understood by relay-sense alone and no field of the configuration, a size by both.
+#[test]
+fn h09_a_limit_in_the_environment_reaches_pulse_and_ledger() {
+    let root = relay_sense::Root::system();
+    let whole = relay_sense::detect(&root, None)
+        .unwrap()
+        .memory
+        .unwrap()
+        .bytes;
+    let mebibytes = (whole / 2) >> 20;
+    for (text, limit) in [
+        (format!("{mebibytes}MiB"), mebibytes << 20),
+        ("0.75".to_owned(), whole / 4 * 3),
+    ] {
+        let node = Node::start_with(&[], &[("MEMORY_LIMIT_BYTES", &text)]);
+        until("the pulse has looked", || {
+            node.state()["memory"]["limit_bytes"] == limit
+        });
+        let ledger = node.state()["ledger"]["size_bytes"].as_u64().unwrap();
+        assert!(ledger > 0 && ledger <= limit / 2, "{ledger} of {limit}");
+    }
 }
 
 #[test]
@@ -436,7 +462,7 @@ fn a_hangup_takes_over_what_can_change_and_names_what_waits() {
     let write = |text: &str| std::fs::write(&file, text).unwrap();
     let queue = |node: &Node| node.state()["subscriptions"][0]["limit_events"].clone();
     write("[emitters.file]\nqueue_events = 100\n");
-    let mut node = Node::configured(&["--config".to_owned(), file.display().to_string()], &[]);
+    let mut node = Node::start_with(&[], &[("RELAY_CONFIG", file.to_str().unwrap())]);
     assert_eq!(queue(&node), 100, "{}", node.state());
 
     write("[emitters.file]\nqueue_events = 3000\n[adapters.http]\nmax_body = \"1KiB\"\n");

@@ -54,6 +54,15 @@ impl Bound {
         }
     }
 
+    /// The tighter of two bounds of which an unknown one says nothing: its file is rightly missing.
+    #[must_use]
+    pub(crate) fn tighter_known(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, known) | (known, Self::Unknown) => known,
+            (a, b) => a.tighter(b),
+        }
+    }
+
     /// Reads the text of a limit file: `max` or a number of bytes.
     pub(crate) fn parse(text: &[u8]) -> Self {
         match text.trim_ascii() {

@@ -1,5 +1,11 @@
 //! How much processor this process may use.
 //!
+//! ```text
+//! usable         = scheduler's mask ∩ cpuset ∩ processors that run
+//! quota          = min over levels of quota ÷ period
+//! worker_threads = max(1, min(usable, ⌊quota⌋))
+//! ```
+//!
 //! The quota is a ratio of microseconds per period, so it stays a fraction; of all levels the
 //! smallest *ratio* binds, since periods differ. Shares and weights are no limits. A burst does not
 //! raise what may be used for long. Sources: kernel `admin-guide/cgroup-v2` (`cpu.max`),
@@ -9,8 +15,13 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use crate::cgroup::{Placement, Version, View, v1, v2};
-use crate::{Root, file, text};
+use crate::cgroup::{Place, Placement, Version, View, v1, v2};
+use crate::{Root, text};
+
+mod affinity;
+mod set;
+
+use affinity::Affinity;
 
 /// A share of processors. *No limit* and *unknown* are different.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,8 +54,27 @@ pub struct CpuLimit {
     pub source: Option<CpuSource>,
     /// The group whose quota it is.
     pub path: Option<PathBuf>,
-    /// How many processors the process may run on (affinity, which includes cpusets).
+    /// How many processors the process may run on: those of its scheduling mask and of its cpuset
+    /// that the machine runs. `None` where none of the three can be read.
     pub affinity_cpus: Option<NonZeroUsize>,
+    /// How many of the machine's processors the cpuset of its control group names, where one can be
+    /// read.
+    pub cpuset_cpus: Option<NonZeroUsize>,
+    /// Where the kernel counts how often the quota stopped this process.
+    pub throttling: Option<ThrottleFile>,
+}
+
+/// The `cpu.stat` of the own control group, or of the nearest above that has one.
+///
+/// Both interfaces count stops in `nr_throttled`. The time lost is `throttled_usec` (µs) on version 2
+/// and `throttled_time` (ns) on version 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThrottleFile {
+    /// Which interface the file belongs to.
+    pub source: CpuSource,
+    /// The file, in the machine's own names.
+    pub path: PathBuf,
 }
 
 /// A quota over a period, both as text in microseconds. A zero on either side, seen in the field,
@@ -56,15 +86,25 @@ pub(crate) fn ratio(quota_us: &[u8], period_us: &[u8]) -> CpuQuota {
     }
 }
 
+/// Reads every text about processors, for fuzzing.
+pub(crate) fn parse_cpus(text: &[u8]) {
+    let _ = set::CpuSet::parse(text).map(|set| set.count());
+    let _ = v2::parse_cpu_max(text);
+}
+
 pub(crate) fn detect(root: &Root, view: &View, notes: &mut Vec<String>) -> CpuLimit {
+    let Affinity { usable, cpuset } = affinity::detect(root, view, notes);
     let mut limit = CpuLimit {
         quota: CpuQuota::Unlimited,
         source: None,
         path: None,
-        affinity_cpus: affinity(root),
+        affinity_cpus: usable,
+        cpuset_cpus: cpuset,
+        throttling: None,
     };
     match view.place(root, "cpu") {
         Placement::Seen(place) => {
+            limit.throttling = throttling(root, &place);
             for level in &place.levels {
                 limit.narrow(root, place.version, level, notes);
             }
@@ -78,33 +118,13 @@ pub(crate) fn detect(root: &Root, view: &View, notes: &mut Vec<String>) -> CpuLi
     limit
 }
 
-/// The processors the process may run on, from `/proc/self/status`, which a folder can hold; where a
-/// sandbox leaves the line out, from the running system.
-fn affinity(root: &Root) -> Option<NonZeroUsize> {
-    let status = file::read_whole(&root.path("/proc/self/status")).unwrap_or_default();
-    let listed = status
-        .split(|byte| *byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"Cpus_allowed_list:"))
-        .and_then(|list| count_cpus(list.trim_ascii()));
-    let count = match listed {
-        None if root.is_system() => rustix::thread::sched_getaffinity(None)
-            .ok()
-            .map(|set| set.count() as usize),
-        listed => listed,
-    };
-    count.and_then(NonZeroUsize::new)
-}
-
-/// Counts a list such as `0-3,7`; `None` where it is not one.
-fn count_cpus(list: &[u8]) -> Option<usize> {
-    list.split(|byte| *byte == b',')
-        .try_fold(0_usize, |sum, range| {
-            let mut ends = range.splitn(2, |byte| *byte == b'-');
-            let from = text::number(ends.next()?)?;
-            let to = ends.next().map_or(Some(from), text::number)?;
-            let count = to.checked_sub(from)?.checked_add(1)?;
-            sum.checked_add(usize::try_from(count).ok()?)
-        })
+fn throttling(root: &Root, place: &Place) -> Option<ThrottleFile> {
+    let mut files = place.levels.iter().map(|level| format!("{level}/cpu.stat"));
+    let file = files.find(|file| root.path(file).is_file())?;
+    Some(ThrottleFile {
+        source: place.version.into(),
+        path: PathBuf::from(file),
+    })
 }
 
 // === impl CpuLimit ===
@@ -126,21 +146,26 @@ impl CpuLimit {
     /// # Ok::<(), relay_sense::SenseError>(())
     /// ```
     pub fn worker_threads(&self) -> NonZeroUsize {
+        self.known_worker_threads().unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// [`worker_threads`](Self::worker_threads), but `None` where neither a quota nor the number of
+    /// processors is known.
+    pub fn known_worker_threads(&self) -> Option<NonZeroUsize> {
         let by_quota = match self.quota {
             CpuQuota::Cpus(cpus) => NonZeroUsize::new(cpus as usize).or(Some(NonZeroUsize::MIN)),
             CpuQuota::Unlimited | CpuQuota::Unknown => None,
         };
         let limits = [by_quota, self.affinity_cpus];
-        let least = limits.into_iter().flatten().min();
-        least.unwrap_or(NonZeroUsize::MIN)
+        limits.into_iter().flatten().min()
     }
 
     /// Takes one more level into account.
     fn narrow(&mut self, root: &Root, version: Version, level: &str, notes: &mut Vec<String>) {
         let dir = root.path(level);
-        let (quota, source) = match version {
-            Version::V1 => (v1::cpu_quota(&dir), CpuSource::CgroupV1),
-            Version::V2 => (v2::cpu_quota(&dir), CpuSource::CgroupV2),
+        let quota = match version {
+            Version::V1 => v1::cpu_quota(&dir),
+            Version::V2 => v2::cpu_quota(&dir),
         };
         match (quota, self.quota) {
             (Some(CpuQuota::Unknown), known) => {
@@ -152,7 +177,7 @@ impl CpuLimit {
             (Some(CpuQuota::Cpus(cpus)), CpuQuota::Cpus(least)) if cpus >= least => {}
             (Some(quota @ CpuQuota::Cpus(_)), _) => {
                 self.quota = quota;
-                self.source = Some(source);
+                self.source = Some(version.into());
                 self.path = Some(PathBuf::from(level));
             }
             (Some(CpuQuota::Unlimited) | None, _) => {}
@@ -161,6 +186,15 @@ impl CpuLimit {
 }
 
 // === impl CpuSource ===
+
+impl From<Version> for CpuSource {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::V1 => Self::CgroupV1,
+            Version::V2 => Self::CgroupV2,
+        }
+    }
+}
 
 impl fmt::Display for CpuSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,28 +211,7 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn cpu_lists_are_counted() {
-        let cases: [(&[u8], Option<usize>); 7] = [
-            (b"0-1", Some(2)),
-            (b"3", Some(1)),
-            (b"0-3,7,9-10", Some(7)),
-            (b"", None),
-            (b"3-1", None),
-            (b"0-18446744073709551615", None),
-            (b"a-b", None),
-        ];
-        for (list, expected) in cases {
-            assert_eq!(count_cpus(list), expected, "{list:?}");
-        }
-    }
-
     proptest! {
-        #[test]
-        fn any_list_parses(list in any::<Vec<u8>>()) {
-            let _ = count_cpus(&list);
-        }
-
         #[test]
         fn worker_threads_fit_both_limits(
             cpus in 0.001_f64..1000.0, allowed in 1_usize..1000
@@ -208,6 +221,8 @@ mod tests {
                 source: None,
                 path: None,
                 affinity_cpus: NonZeroUsize::new(allowed),
+                cpuset_cpus: None,
+                throttling: None,
             };
             let threads = limit.worker_threads().get();
             prop_assert!(threads <= allowed);

@@ -8,6 +8,9 @@ use std::path::Path;
 /// The longest file read at the start. Mount tables of crowded hosts reach a few MiB.
 const MAX_BYTES: u64 = 16 << 20;
 
+/// Room for most files read at the start.
+const USUAL_BYTES: usize = 4 << 10;
+
 /// Room for any file that holds one number.
 const NUMBER_BYTES: usize = 64;
 
@@ -19,7 +22,8 @@ pub(crate) struct HeldFile {
 
 /// Reads a whole file, refusing to grow without end.
 pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Most files fit, so that they are read in one call instead of growing pieces.
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
     File::open(path)?
         .take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)?;

@@ -29,6 +29,11 @@ impl Hierarchy {
 
     fn at(root: &Root, place: &Place, notes: &mut Vec<String>) -> Self {
         let binding = binding_levels(root, place);
+        if let (true, Some(first)) = (place.own_hidden, place.levels.first()) {
+            notes.push(format!(
+                "{first} is above the own group, which cannot be seen"
+            ));
+        }
         let levels: Vec<_> = binding
             .iter()
             .filter_map(|path| Level::open(root, place.version, path, notes))
@@ -47,9 +52,9 @@ impl Hierarchy {
         self.levels.iter().position(Level::counts_usage)
     }
 
-    /// What version 1 says about all limits above the own group together, hidden ones included.
+    /// What version 1 says about all limits above the nearest group together, hidden ones included.
     pub(crate) fn hierarchical_limit(&self) -> Option<(&Level, u64)> {
-        let own = self.levels.get(self.own()?)?;
+        let own = self.levels.first()?;
         match Bound::from_kernel(own.stat(&mut [0; STAT_BYTES]).hierarchical_limit?) {
             Bound::Bytes(bytes) => Some((own, bytes)),
             Bound::Unlimited | Bound::Unknown => None,
@@ -60,16 +65,16 @@ impl Hierarchy {
 /// The levels whose limits count. On version 1 a parent without `use_hierarchy` is not charged for
 /// its children, and so neither are those above it.
 fn binding_levels<'p>(root: &Root, place: &'p Place) -> &'p [String] {
-    let charged = match place.version {
-        Version::V2 => place.levels.len(),
-        Version::V1 => place
-            .levels
-            .iter()
-            .skip(1)
-            .position(|path| !v1::charges_children(&root.path(path)))
-            .map_or(place.levels.len(), |unrelated| unrelated + 1),
-    };
-    &place.levels[..charged]
+    let levels = place.levels.as_slice();
+    if place.version == Version::V2 {
+        return levels;
+    }
+    let alone: Vec<bool> = levels
+        .iter()
+        .map(|path| v1::stands_alone(&root.path(path)))
+        .collect();
+    let unrelated = alone.windows(2).position(|pair| pair[0] || pair[1]);
+    &levels[..unrelated.map_or(levels.len(), |child| child + 1)]
 }
 
 fn nothing_shown(root: &Root, place: &Place, own: &str) -> String {

@@ -10,8 +10,9 @@
 //! merely writes a file seems to be about to die.
 //!
 //! ```text
-//! /proc/self/cgroup ──┐  which group?            ┌─▶ limit    smallest of all levels, RAM, config
-//! /proc/self/mountinfo ──▶ where is it mounted? ─┼─▶ usage    current · working set · unreclaimable
+//! /proc/self/cgroup ──┐  which group?            ┌─▶ limit    smallest of levels, RAM, rlimits,
+//! /proc/self/mountinfo ──▶ where is it mounted? ─┤            environment and configuration
+//! /proc/self/limits   ─▶ what may the process?   ├─▶ usage    current · working set · unreclaimable
 //! /proc/meminfo ──────┘  what has the machine?   └─▶ headroom smallest of all levels
 //! ```
 //!
@@ -60,7 +61,7 @@
 //!   that is smaller than the limit instead.
 //! - Outside Linux: it is not built there.
 //! - Where the limit is set on a level that nothing inside shows (some task runners limit only an
-//!   outer virtual machine). [`MemoryLimit::ancestors_hidden`] says that this may be so; configure
+//!   outer virtual machine). [`Detection::ancestors_hidden`] says that this may be so; configure
 //!   the limit then.
 //! - With swap: memory counted as unreclaimable could be swapped out, so the figure warns early.
 //!
@@ -74,23 +75,34 @@ mod bound;
 mod cgroup;
 mod cpu;
 mod detect;
+mod environ;
 mod error;
 mod file;
+#[doc(hidden)]
+pub mod fuzz;
 mod hierarchy;
 mod level;
 mod limit;
 mod meminfo;
+mod pressure_probe;
+mod quantity;
+mod rlimit;
 mod root;
 mod sample;
 mod sampler;
+mod swap;
 mod text;
 mod usage;
+mod variables;
 
 pub use bound::Bound;
-pub use cpu::{CpuLimit, CpuQuota, CpuSource};
-pub use detect::{Detection, detect};
+pub use cpu::{CpuLimit, CpuQuota, CpuSource, ThrottleFile};
+pub use detect::{Detect, Detection, detect};
+pub use environ::Environ;
 pub use error::SenseError;
-pub use limit::{LimitSource, MemoryLimit};
+pub use limit::{LimitSource, MemoryLimit, SoftLimit};
+pub use pressure_probe::{PressureProbe, PressureScope};
+pub use quantity::{Quantity, QuantityError, Share, parse_size};
 pub use root::Root;
 pub use sample::{Binding, Sample, Scope};
 pub use sampler::Sampler;

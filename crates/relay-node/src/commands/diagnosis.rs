@@ -3,18 +3,20 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use relay_sense::{CpuQuota, CpuSource, Detection, Sample, Scope};
+use relay_sense::{Bound, CpuQuota, Detection, PressureProbe, Sample, Scope};
 use serde_json::{Map, Value, json};
 
 use crate::units::ByteSize;
 
 /// Everything sensed at one moment.
 pub(super) struct Diagnosis {
-    sections: Vec<(&'static str, Vec<Fact>)>,
+    memory: Vec<Fact>,
+    cpu: Vec<Fact>,
+    pressure: Vec<Fact>,
     notes: Vec<String>,
 }
 
-/// One fact. A value of null is unknown.
+/// One fact. A value of null is unknown, or not there; `shown` says which.
 struct Fact {
     name: &'static str,
     value: Value,
@@ -23,12 +25,12 @@ struct Fact {
 
 impl Diagnosis {
     pub(super) fn new(detection: &Detection, sample: &Sample) -> Self {
+        let mut memory = limit(detection);
+        memory.extend(usage(sample));
         Self {
-            sections: vec![
-                ("limit", limit(detection)),
-                ("usage", usage(sample)),
-                ("cpu", cpu(detection)),
-            ],
+            memory,
+            cpu: cpu(detection),
+            pressure: pressure(&detection.pressure),
             notes: detection.notes.clone(),
         }
     }
@@ -36,91 +38,130 @@ impl Diagnosis {
     /// One fact a line; then everything that is not available, with the reason.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for (name, facts) in &self.sections {
+        let sections = [
+            ("memory", &self.memory),
+            ("cpu", &self.cpu),
+            ("pressure", &self.pressure),
+        ];
+        for (section, facts) in sections {
             for fact in facts {
-                let _ = writeln!(text, "{name:<6} {:<20} {}", fact.name, fact.shown);
+                let _ = writeln!(text, "{section:<8} {:<20} {}", fact.name, fact.shown);
             }
         }
         for note in &self.notes {
-            let _ = writeln!(text, "note   {note}");
+            let _ = writeln!(text, "note     {note}");
         }
         text
     }
 
-    /// `{"limit": {…}, "usage": {…}, "cpu": {…}, "notes": […]}`
+    /// The format described in `docs/doctor.md`.
     pub(super) fn json(&self) -> Value {
-        let mut object = Map::new();
-        for (name, facts) in &self.sections {
-            let members = facts
-                .iter()
-                .map(|fact| (fact.name.to_owned(), fact.value.clone()));
-            object.insert((*name).to_owned(), members.collect::<Map<_, _>>().into());
-        }
-        object.insert("notes".to_owned(), json!(self.notes));
-        object.into()
+        json!({
+            "memory": object(&self.memory),
+            "cpu": object(&self.cpu),
+            "pressure": { "memory": object(&self.pressure) },
+            "notes": self.notes,
+        })
     }
+}
+
+fn object(facts: &[Fact]) -> Map<String, Value> {
+    facts
+        .iter()
+        .map(|fact| (fact.name.to_owned(), fact.value.clone()))
+        .collect()
 }
 
 fn limit(detection: &Detection) -> Vec<Fact> {
     let memory = detection.memory.as_ref();
+    let soft = detection.soft.as_ref();
     let source = memory.map(|memory| memory.source.to_string());
+    let soft_source = soft.map(|soft| soft.source.to_string());
+    let (swap_bytes, swap_limit) = match detection.swap {
+        Bound::Bytes(bytes) => (Some(bytes), "limited"),
+        Bound::Unlimited => (None, Fact::NONE),
+        Bound::Unknown => (None, Fact::UNKNOWN),
+    };
     vec![
-        Fact::bytes("hard_bytes", memory.map(|memory| memory.bytes)),
+        Fact::bytes("limit_bytes", memory.map(|memory| memory.bytes)),
         Fact::text("source", source.as_deref()),
         Fact::path("path", memory.and_then(|memory| memory.path.as_deref())),
-        Fact::optional_bytes("soft_bytes", memory.and_then(|memory| memory.soft_bytes)),
+        Fact::optional("source_name", memory.and_then(|memory| memory.name)),
+        Fact::flag(
+            "low_confidence",
+            memory.map(relay_sense::MemoryLimit::is_low_confidence),
+            "yes: nothing but the machine's memory limits; set memory.limit if it is shared",
+        ),
+        Fact::optional_bytes("soft_limit_bytes", soft.map(|soft| soft.bytes)),
+        Fact::optional("soft_source", soft_source.as_deref()),
         Fact::flag(
             "ancestors_hidden",
-            memory.map(|memory| memory.ancestors_hidden),
+            Some(detection.ancestors_hidden),
             "yes: a parent that cannot be seen may have a smaller limit; set memory.limit if so",
         ),
+        Fact::sized("swap_limit_bytes", swap_bytes, swap_limit),
+        Fact::text("swap_limit", Some(swap_limit)),
     ]
 }
 
 fn usage(sample: &Sample) -> Vec<Fact> {
-    let scope = match sample.scope {
-        Scope::Group => "the control group",
-        Scope::Process => "this process only: no control group counts it",
-        _ => "another scope",
+    let (scope, shown) = match sample.scope {
+        Scope::Group => ("cgroup", "the control group"),
+        Scope::Process => ("process", "this process only: no control group counts it"),
+        _ => ("other", "another scope"),
     };
     vec![
-        Fact::text("scope", Some(scope)),
+        Fact {
+            name: "scope",
+            value: json!(scope),
+            shown: shown.to_owned(),
+        },
+        Fact::bytes("headroom_bytes", sample.headroom_bytes),
         Fact::bytes("current_bytes", sample.current_bytes),
         Fact::bytes("working_set_bytes", sample.working_set_bytes),
         Fact::bytes("unreclaimable_bytes", sample.unreclaimable_bytes),
         Fact::bytes("resident_bytes", sample.resident_bytes),
-        Fact::bytes("headroom_bytes", sample.headroom_bytes),
         Fact::number("oom_kills", sample.oom_kills),
     ]
 }
 
 fn cpu(detection: &Detection) -> Vec<Fact> {
     let cpu = &detection.cpu;
-    let quota = match cpu.quota {
-        CpuQuota::Cpus(cpus) => Fact {
-            name: "quota_cpus",
-            value: json!(cpus),
-            shown: format!("{cpus:.2}"),
-        },
-        CpuQuota::Unlimited => Fact {
-            name: "quota_cpus",
-            value: json!("unlimited"),
-            shown: "unlimited".to_owned(),
-        },
-        CpuQuota::Unknown => Fact::text("quota_cpus", None),
+    let (quota, state) = match cpu.quota {
+        CpuQuota::Cpus(cpus) => (Some(cpus), "limited"),
+        CpuQuota::Unlimited => (None, Fact::NONE),
+        CpuQuota::Unknown => (None, Fact::UNKNOWN),
     };
-    let source = cpu.source.map(|source| match source {
-        CpuSource::CgroupV1 => "cgroup-v1",
-        CpuSource::CgroupV2 => "cgroup-v2",
-        _ => "other",
-    });
     let affinity = cpu.affinity_cpus.map(|cpus| cpus.get() as u64);
+    let source = cpu.source.map(|source| source.to_string());
+    let source = source.or_else(|| affinity.map(|_| "affinity".to_owned()));
+    let threads = cpu
+        .known_worker_threads()
+        .map(|threads| threads.get() as u64);
+    let throttling = cpu.throttling.as_ref().map(|file| file.path.as_path());
     vec![
-        quota,
-        Fact::optional("quota_source", source),
-        Fact::path("quota_path", cpu.path.as_deref()),
+        Fact {
+            name: "quota",
+            value: json!(quota),
+            shown: quota.map_or_else(|| state.to_owned(), |cpus| format!("{cpus:.2}")),
+        },
+        Fact::text("quota_state", Some(state)),
+        Fact::text("source", source.as_deref()),
+        Fact::path("path", cpu.path.as_deref()),
+        Fact::number("worker_threads", threads),
         Fact::number("affinity_cpus", affinity),
-        Fact::number("worker_threads", Some(cpu.worker_threads().get() as u64)),
+        Fact::number("cpuset_cpus", cpu.cpuset_cpus.map(|cpus| cpus.get() as u64)),
+        Fact::path("throttling_path", throttling),
+    ]
+}
+
+fn pressure(probe: &PressureProbe) -> Vec<Fact> {
+    let scope = probe.scope.map(|scope| scope.to_string());
+    vec![
+        Fact::flag("available", Some(probe.is_available()), "yes"),
+        Fact::optional("scope", scope.as_deref()),
+        Fact::path("path", probe.path.as_deref()),
+        Fact::optional("reason", probe.reason.as_deref()),
     ]
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use relay_engine::{EngineState, ShutdownRequest};
-use relay_sense::{Detection, Root, detect};
+use relay_sense::{Detect, Detection, Root};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -56,11 +56,19 @@ type Error = Box<dyn std::error::Error>;
 fn run(loaded: Loaded, args: &RunArgs, environment: &Environment) -> Result<u8, Error> {
     let config = loaded.config();
     let level = log::init(&config.log)?;
-    let configured = config.memory.limit.fixed().map(ByteSize::bytes);
-    let detection = detect(&args.root.root(), configured)?;
+    let root = args.root.root();
+    let lookup = |name: &str| environment.get(name);
+    let mut detect = Detect::new(&root).environment(&lookup);
+    if let Some(limit) = config.memory.limit.fixed().map(ByteSize::bytes) {
+        detect = detect.configured(limit);
+    }
+    let detection = detect.run()?;
     let facts = LimitFacts::new(&detection, config.memory.soft_limit);
     for line in summary(config, &facts).lines() {
         info!(target: "relay::start", "{line}");
+    }
+    for note in &detection.notes {
+        info!(target: "relay::start", "note: {note}");
     }
     let workers = match config.runtime.workers {
         Auto::Auto => detection.cpu.worker_threads().get(),
@@ -78,7 +86,7 @@ fn run(loaded: Loaded, args: &RunArgs, environment: &Environment) -> Result<u8, 
                 root: args.root.root(),
                 level,
             };
-            node.run(&detection).await
+            node.run(detection).await
         })
 }
 
@@ -91,7 +99,7 @@ struct Node {
 }
 
 impl Node {
-    async fn run(self, detection: &Detection) -> Result<u8, Error> {
+    async fn run(self, detection: Detection) -> Result<u8, Error> {
         let mut signals = Signals::new()?;
         let mut hangup = signal(SignalKind::hangup())?;
         let metrics = install_metrics()?;
@@ -101,10 +109,16 @@ impl Node {
         } else {
             None
         };
-        let engine = wiring::engine(config, self.root, detection)?
+        let engine = wiring::engine(config, self.root, &detection)?
             .start()
             .await?;
-        let mut reloader = Reloader::new(self.sources, self.loaded, self.level, engine.observer());
+        let mut reloader = Reloader::new(
+            self.sources,
+            self.loaded,
+            detection,
+            self.level,
+            engine.observer(),
+        );
         let admin = Admin::new(engine.observer(), metrics);
         let mut background = tokio::task::JoinSet::new();
         if let Some(listener) = listener {

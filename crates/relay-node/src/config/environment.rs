@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::problem::{Problem, Warning};
 use super::raw::{Raw, RawTable, RawValue, insert};
 use crate::units::ByteSize;
+use relay_sense::Quantity;
 
 /// The variables that concern Relay, taken once from the process's environment.
 ///
@@ -45,6 +46,10 @@ const LIMIT_NAMES: [&str; 4] = [
     "MEMORY_LIMIT_BYTES",
     "MEMORY_LIMIT",
 ];
+/// The memory limit as a field; the other names are those that relay-sense understands as well.
+const LIMIT_FIELD: &str = LIMIT_NAMES[0];
+/// Means something to relay-sense, and is no field.
+const SENSED: &str = "GOMEMLIMIT";
 /// Kubernetes injects these for a service that is named `relay`.
 const FOREIGN_PREFIXES: [&str; 2] = ["RELAY_PORT", "RELAY_SERVICE_"];
 
@@ -97,7 +102,9 @@ impl Environment {
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        let ours = |name: &String| name.starts_with("RELAY_") || LIMIT_NAMES.contains(&&**name);
+        let ours = |name: &String| {
+            name.starts_with("RELAY_") || LIMIT_NAMES.contains(&&**name) || name == SENSED
+        };
         let variables = variables
             .into_iter()
             .filter_map(|(name, value)| Some((name.into().into_string().ok()?, value.into())))
@@ -110,6 +117,20 @@ impl Environment {
     pub fn config_file(&self) -> Option<&std::path::Path> {
         let file = self.variables.get(FILE_VARIABLE)?;
         (!file.is_empty()).then(|| file.as_ref())
+    }
+
+    /// The value of a variable that was kept; bytes that are not UTF-8 are replaced.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let value = self.variables.get(name)?;
+        Some(value.to_string_lossy().into_owned())
+    }
+
+    /// Without the memory limits that relay-sense looks up by itself.
+    #[must_use]
+    pub fn without_limits(mut self) -> Self {
+        self.variables
+            .retain(|name, _| name == LIMIT_FIELD || !LIMIT_NAMES.contains(&&**name));
+        self
     }
 
     /// Lays the variables over `tree`. Variables of no meaning are noted for a later warning.
@@ -150,7 +171,8 @@ impl Environment {
             }
         }
         for (name, text) in texts {
-            if name == FILE_VARIABLE || LIMIT_NAMES.contains(&name) || is_alias(name) {
+            let is_known = name == FILE_VARIABLE || name == SENSED || is_alias(name);
+            if is_known || LIMIT_NAMES.contains(&name) {
                 continue;
             }
             if FOREIGN_PREFIXES
@@ -226,6 +248,7 @@ fn overlay_limit(texts: &BTreeMap<&str, &str>, tree: &mut RawTable, findings: &m
     let given: Vec<(&str, &str)> = LIMIT_NAMES
         .iter()
         .filter_map(|name| Some((*name, *texts.get(name)?)))
+        .filter(|(name, text)| *name == LIMIT_FIELD || !is_sensed(text))
         .collect();
     let size = |text: &str| ByteSize::read(&RawValue::Loose(text.to_owned()));
     let is_auto = |text: &str| text == "auto" || size(text) == Ok(ByteSize::from_bytes(0));
@@ -244,6 +267,12 @@ fn overlay_limit(texts: &BTreeMap<&str, &str>, tree: &mut RawTable, findings: &m
             format!("{found:?} is not used: of several memory limits the smallest wins, {name}"),
         ));
     }
+}
+
+/// Whether only relay-sense can tell what a limit means: a share of what it detects, or none.
+fn is_sensed(text: &str) -> bool {
+    let quantity = text.parse::<Quantity>();
+    text.trim().is_empty() || matches!(quantity, Ok(Quantity::Share(_) | Quantity::Unlimited))
 }
 
 fn is_alias(name: &str) -> bool {

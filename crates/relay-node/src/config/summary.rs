@@ -44,15 +44,15 @@ impl LimitFacts {
             let reason = reason.unwrap_or_else(|| "no limit can be read".to_owned());
             return Self::Unknown { reason };
         };
-        let path = memory
-            .path
-            .as_ref()
-            .map(|path| format!(" {}", path.display()));
-        let detected_soft = memory.soft_bytes.map(ByteSize::from_bytes);
+        let path = memory.path.as_ref().map(|path| path.display().to_string());
+        let name = memory.name.map(str::to_owned);
+        let detail = path.or(name).map(|detail| format!(" {detail}"));
+        let detected_soft = detection.soft.as_ref();
+        let detected_soft = detected_soft.map(|soft| ByteSize::from_bytes(soft.bytes));
         Self::Bytes {
             hard: ByteSize::from_bytes(memory.bytes),
             soft: [detected_soft, configured_soft].into_iter().flatten().min(),
-            source: format!("{}{}", memory.source, path.unwrap_or_default()),
+            source: format!("{}{}", memory.source, detail.unwrap_or_default()),
             cpus: detection
                 .cpu
                 .affinity_cpus

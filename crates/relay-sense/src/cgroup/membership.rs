@@ -42,6 +42,14 @@ impl Membership {
             .or_else(|| groups.find(unified))
             .map(|group| (group.version, group.path.as_str()))
     }
+
+    /// The group in the unified hierarchy, which on a hybrid system has no controllers.
+    pub(crate) fn unified(&self) -> Option<&str> {
+        let mut groups = self.groups.iter();
+        groups
+            .find(|group| group.version == Version::V2)
+            .map(|group| group.path.as_str())
+    }
 }
 
 // === impl Group ===

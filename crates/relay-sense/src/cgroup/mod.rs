@@ -5,7 +5,7 @@
 //! `/sys/fs/cgroup`, nor the order of lines says anything reliable about that.
 
 mod membership;
-mod mountinfo;
+pub(crate) mod mountinfo;
 mod resolve;
 pub(crate) mod v1;
 pub(crate) mod v2;
@@ -82,6 +82,14 @@ impl View {
         match &self.obstacle {
             Some(obstacle) => Placement::Hidden(obstacle.clone()),
             None => resolve::place(root, &self.membership, &self.mounts, controller),
+        }
+    }
+
+    /// Where the group of this process lies in the unified hierarchy.
+    pub(crate) fn unified(&self, root: &Root) -> Placement {
+        match &self.obstacle {
+            Some(obstacle) => Placement::Hidden(obstacle.clone()),
+            None => resolve::unified(root, &self.membership, &self.mounts),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! refuses costs nothing but itself, and the octal escapes (`\040` for a space), which it leaves in
 //! place. Source: `proc_pid_mountinfo(5)`.
 
+use std::collections::HashSet;
+
 use procfs::process::MountInfo;
 
 use super::Version;
@@ -19,8 +21,20 @@ pub(crate) struct CgroupMount {
     pub(crate) point: String,
 }
 
-/// Reads the mounts of control groups, in the order of the table.
+/// Reads the mounts of control groups, in the order of the table. Of several in one place only the
+/// last can be seen.
 pub(crate) fn parse(text: &[u8]) -> Vec<CgroupMount> {
+    let mut taken = HashSet::new();
+    let mut uncovered: Vec<_> = lines(text)
+        .into_iter()
+        .rev()
+        .filter(|mount| taken.insert(mount.point.clone()))
+        .collect();
+    uncovered.reverse();
+    uncovered
+}
+
+fn lines(text: &[u8]) -> Vec<CgroupMount> {
     text.split(|byte| *byte == b'\n')
         .filter_map(|line| std::str::from_utf8(line).ok())
         // Tables hold overlay lines of hundreds of KiB, which need not be taken apart.
@@ -108,6 +122,13 @@ mod tests {
             "35 23 0:40 / /mnt/c rw - 9p C:\\Program Files rw,aname=drvfs;path=C:\\a b - cgroup\n";
         let broken = "x y - cgroup2\n31 23 0:28 / - cgroup2 cgroup2 rw\n";
         assert_eq!(points(&format!("{wsl}{broken}{V2}")), ["/sys/fs/cgroup"]);
+    }
+
+    #[test]
+    fn the_last_mount_in_a_place_covers_the_others() {
+        let over = "60 31 0:28 /a /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        let mounts = parse(format!("{V2}\n{over}\n").as_bytes());
+        assert_eq!((mounts.len(), mounts[0].root.as_str()), (1, "/a"));
     }
 
     #[test]

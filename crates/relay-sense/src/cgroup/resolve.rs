@@ -17,6 +17,8 @@ pub(crate) struct Place {
     pub(crate) levels: Vec<String>,
     /// Whether groups above the last level exist that cannot be seen from here.
     pub(crate) ancestors_hidden: bool,
+    /// Whether the first level is not the own group but one above it.
+    pub(crate) own_hidden: bool,
 }
 
 /// The answer to "where is the group of this controller?".
@@ -58,29 +60,68 @@ pub(crate) fn place(
         version,
         controller,
     };
-    // A removed group, which the kernel marks with " (deleted)", still has its ancestors.
-    let candidate = search
-        .visible(path)
-        .or_else(|| search.candidates(path).next());
-    match candidate {
-        Some((mount, relative)) => {
-            let levels = levels(&mount.point, relative);
-            let cut_off = levels.len() == MAX_LEVELS;
-            Placement::Seen(Place {
-                version,
-                levels,
-                ancestors_hidden: cut_off || ancestors_hidden(root, version, mount),
-            })
-        }
-        None => Placement::Hidden(format!(
-            "no mount shows the {controller} control group {path} of this process"
-        )),
-    }
+    search.place(path)
+}
+
+/// Finds the group of the unified hierarchy, whatever controllers it has.
+pub(crate) fn unified(root: &Root, membership: &Membership, mounts: &[CgroupMount]) -> Placement {
+    let Some(path) = membership.unified() else {
+        return Placement::Absent("no unified hierarchy".to_owned());
+    };
+    let search = Search {
+        root,
+        mounts,
+        version: Version::V2,
+        controller: "unified",
+    };
+    search.place(path)
 }
 
 // === impl Search ===
 
 impl<'a> Search<'a> {
+    fn place(self, path: &'a str) -> Placement {
+        // A removed group, which the kernel marks with " (deleted)", still has its ancestors.
+        let candidate = self
+            .visible(path)
+            .or_else(|| self.candidates(path).next())
+            .map(|candidate| (candidate, false))
+            .or_else(|| Some((self.above(path)?, true)));
+        let Some(((mount, relative), own_hidden)) = candidate else {
+            let controller = self.controller;
+            return Placement::Hidden(format!(
+                "no mount shows the {controller} control group {path} of this process"
+            ));
+        };
+        let levels = levels(&mount.point, relative);
+        let cut_off = levels.len() == MAX_LEVELS;
+        Placement::Seen(Place {
+            version: self.version,
+            levels,
+            ancestors_hidden: cut_off || ancestors_hidden(self.root, self.version, mount),
+            own_hidden,
+        })
+    }
+
+    /// A mount whose top lies above the group although it does not show it: one from above the
+    /// namespace (`/..`), and at least as far above as the path climbs.
+    fn above(self, path: &str) -> Option<Candidate<'a>> {
+        let ups = |text: &str| parts(text).filter(|part| *part == "..").count();
+        let is_above = |mount: &&CgroupMount| {
+            let root = ups(&mount.root);
+            root > 0 && root == parts(&mount.root).count() && root >= ups(path)
+        };
+        let mounts = self.shown().filter(is_above);
+        let nearest = mounts.min_by_key(|mount| mount.root.len())?;
+        Some((nearest, ""))
+    }
+
+    /// The mounts of this version with this controller, the last one first.
+    fn shown(self) -> impl Iterator<Item = &'a CgroupMount> {
+        let mounts = self.mounts.iter().rev();
+        mounts.filter(move |mount| mount.shows(self.version, self.controller))
+    }
+
     /// The best candidate whose folder is really there.
     fn visible(self, path: &'a str) -> Option<Candidate<'a>> {
         self.candidates(path)
@@ -93,11 +134,8 @@ impl<'a> Search<'a> {
     /// `/sys/fs/cgroup` is where the system itself looks; and of two at one place the later hides
     /// the earlier.
     fn candidates(self, path: &'a str) -> impl Iterator<Item = Candidate<'a>> {
-        let shown = || {
-            let mounts = self.mounts.iter().rev();
-            mounts.filter(move |mount| mount.shows(self.version, self.controller))
-        };
-        let mut found: Vec<_> = shown()
+        let mut found: Vec<_> = self
+            .shown()
             .filter_map(|mount| Some((mount, below(path, &mount.root)?)))
             .collect();
         found.sort_by_key(|(mount, _)| {
@@ -107,7 +145,7 @@ impl<'a> Search<'a> {
         // Own namespace, but mounted from outside it: the top of the mount is this process's group.
         if found.is_empty() && path == "/" {
             found.extend(
-                shown()
+                self.shown()
                     .filter(|mount| !climbs(&mount.root))
                     .map(|mount| (mount, "")),
             );
@@ -116,13 +154,16 @@ impl<'a> Search<'a> {
     }
 }
 
-/// What of `path` lies below `root`, by whole components. A path that climbs out of the reader's
-/// namespace (`/../x`) lies below nothing: taking the dots away would name another group.
+/// What of `path` lies below `root`, by whole components.
+///
+/// Both are told relative to the reader's namespace, so each may begin with `/..`, and may do so
+/// alike. What climbs beyond that lies below nothing: taking the dots of `/../x` away would name
+/// another group.
 fn below<'p>(path: &'p str, root: &str) -> Option<&'p str> {
-    if climbs(path) || climbs(root) {
+    let rest = path.strip_prefix(root.trim_end_matches('/'))?;
+    if climbs(rest) {
         return None;
     }
-    let rest = path.strip_prefix(root.trim_end_matches('/'))?;
     if rest.is_empty() {
         return Some("");
     }
@@ -130,7 +171,11 @@ fn below<'p>(path: &'p str, root: &str) -> Option<&'p str> {
 }
 
 fn climbs(path: &str) -> bool {
-    path.split('/').any(|component| component == "..")
+    parts(path).any(|part| part == "..")
+}
+
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|part| !part.is_empty())
 }
 
 fn join(point: &str, relative: &str) -> String {
@@ -180,8 +225,17 @@ mod tests {
     #[test]
     fn paths_outside_the_namespace_lie_below_nothing() {
         assert_eq!(below("/../x", "/"), None);
+        assert_eq!(below("/../../x", "/.."), None);
+        assert_eq!(below("/../..", "/.."), None);
         assert_eq!(below("/x", "/.."), None);
         assert_eq!(below("/a/..b", "/"), Some("a/..b"));
+    }
+
+    #[test]
+    fn a_mount_from_outside_the_namespace_may_show_a_path_outside_it() {
+        assert_eq!(below("/../x", "/.."), Some("x"));
+        assert_eq!(below("/../../x/y", "/../../x"), Some("y"));
+        assert_eq!(below("/../x", "/../x"), Some(""));
     }
 
     #[test]

@@ -27,10 +27,12 @@ pub(crate) const MEMORY: MemoryFiles = MemoryFiles {
     events: "memory.oom_control",
 };
 
-/// Whether the children of this group are charged to it too. Always so since Linux 5.11.
-pub(crate) fn charges_children(dir: &Path) -> bool {
+/// Whether this group says that the memory of children is not charged to their parents. A parent
+/// that charges its children hands that on, so a child that says so speaks for its parent too. No
+/// group says so since Linux 5.11.
+pub(crate) fn stands_alone(dir: &Path) -> bool {
     let answer = file::read_whole(&dir.join("memory.use_hierarchy"));
-    !answer.is_ok_and(|text| text.trim_ascii() == b"0")
+    answer.is_ok_and(|text| text.trim_ascii() == b"0")
 }
 
 /// The CPU quota of one group; `None` where it has no such files.

@@ -44,7 +44,7 @@ pub(crate) fn cpu_quota(dir: &Path) -> Option<CpuQuota> {
 }
 
 /// Reads `cpu.max`: a quota or `max`, and a period, both in microseconds.
-fn parse_cpu_max(text: &[u8]) -> CpuQuota {
+pub(crate) fn parse_cpu_max(text: &[u8]) -> CpuQuota {
     let mut words = text
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty());

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::machine::{Machine, V2};
 use proptest::prelude::*;
-use relay_sense::detect;
+use relay_sense::{Detect, detect};
 
 const V1: &str = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory,cpu";
 
@@ -17,6 +17,11 @@ fn text() -> impl Strategy<Value = String> {
         Just("total_rss ".to_owned()),
         Just("hierarchical_memory_limit ".to_owned()),
         Just("oom_kill ".to_owned()),
+        Just("hierarchical_memsw_limit ".to_owned()),
+        Just("Max address space ".to_owned()),
+        Just("some avg10=0.00 total=".to_owned()),
+        Just("-".to_owned()),
+        Just(",".to_owned()),
         Just("\n".to_owned()),
         any::<u64>().prop_map(|number| number.to_string()),
         "\\PC{0,6}",
@@ -29,7 +34,8 @@ proptest! {
 
     #[test]
     fn any_files_are_survived(
-        texts in prop::collection::vec(text(), 8),
+        texts in prop::collection::vec(text(), 16),
+        variable in text(),
         cgroup in prop_oneof![Just("0::/a\n".to_owned()), Just("4:memory,cpu:/a\n".to_owned()), text()],
         mount in prop_oneof![Just(V2.to_owned()), Just(V1.to_owned()), text()],
         configured in prop::option::of(1_u64..),
@@ -41,11 +47,19 @@ proptest! {
             "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
             "/sys/fs/cgroup/memory/a/memory.usage_in_bytes",
             "/sys/fs/cgroup/memory/a/memory.stat", "/proc/self/statm",
+            "/sys/fs/cgroup/a/memory.high", "/sys/fs/cgroup/a/memory.swap.max",
+            "/sys/fs/cgroup/memory/a/memory.memsw.limit_in_bytes",
+            "/sys/fs/cgroup/memory/a/memory.use_hierarchy", "/sys/fs/cgroup/a/memory.pressure",
+            "/sys/fs/cgroup/a/cpuset.cpus.effective", "/sys/devices/system/cpu/online",
+            "/proc/self/limits",
         ];
         for (name, text) in names.iter().zip(&texts) {
             machine.file(name, text);
         }
-        let detection = detect(&machine.root(), configured).unwrap();
+        let root = machine.root();
+        let lookup = |_: &str| Some(variable.clone());
+        prop_assert!(Detect::new(&root).environment(&lookup).run().is_ok());
+        let detection = detect(&root, configured).unwrap();
         prop_assert!(detection.cpu.worker_threads().get() <= 4);
         let limit = detection.memory.unwrap();
         prop_assert!(configured.is_none_or(|configured| limit.bytes <= configured));

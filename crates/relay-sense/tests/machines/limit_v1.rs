@@ -33,7 +33,7 @@ fn case_11_kubernetes_with_colons_in_the_path() {
         "1073741824",
     );
     machine.assert_limit(GIB, "cgroup-v1", Some("/sys/fs/cgroup/memory"));
-    assert!(machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(machine.detect().ancestors_hidden);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_visible_parent_that_limits_is_named() {
     level(&machine, "/sys/fs/cgroup/memory", NONE, NONE);
     machine.file("/sys/fs/cgroup/memory/release_agent", "\n");
     machine.assert_limit(512 * MIB, "cgroup-v1", Some("/sys/fs/cgroup/memory/a"));
-    assert!(!machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(!machine.detect().ancestors_hidden);
 }
 
 #[test]
@@ -136,5 +136,5 @@ fn case_43_no_memory_controller() {
     let machine = Machine::new("1:name=systemd:/x\n", &[systemd]);
     machine.assert_limit(16 * GIB, "physical", None);
     machine.assert_note("no control group has the controller memory");
-    assert!(!machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(!machine.detect().ancestors_hidden);
 }

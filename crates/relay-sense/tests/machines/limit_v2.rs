@@ -2,13 +2,17 @@
 //! get right.
 
 use crate::machine::{GIB, MIB, Machine};
-use relay_sense::{Bound, LimitSource, SenseError, detect};
+use relay_sense::{Bound, Detection, LimitSource, SenseError, detect};
+
+fn soft_bytes(machine: &Machine) -> Option<u64> {
+    machine.detect().soft.map(|soft| soft.bytes)
+}
 
 #[test]
 fn case_1_container_with_its_own_namespace() {
     let machine = Machine::v2("/", &[("", "536870912")]);
     machine.assert_limit(512 * MIB, "cgroup-v2", Some("/sys/fs/cgroup"));
-    assert!(machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(machine.detect().ancestors_hidden);
 }
 
 #[test]
@@ -21,11 +25,12 @@ fn case_2_session_without_any_limit() {
     ];
     let machine = Machine::v2(session, &limits);
     machine.assert_limit(16 * GIB, "physical", None);
-    let memory = machine.detect().memory.unwrap();
+    let detection = machine.detect();
     assert!(
-        !memory.ancestors_hidden && memory.notes.is_empty(),
-        "{memory:?}"
+        !detection.ancestors_hidden && detection.notes.is_empty(),
+        "{detection:?}"
     );
+    assert!(detection.memory.unwrap().is_low_confidence());
 }
 
 #[test]
@@ -48,7 +53,7 @@ fn case_6_throttle_point_below_the_limit() {
     let machine = Machine::v2("/a", &[("/a", "536870912")]);
     machine.file("/sys/fs/cgroup/a/memory.high", "419430400\n");
     machine.assert_limit(512 * MIB, "cgroup-v2", Some("/sys/fs/cgroup/a"));
-    assert_eq!(machine.detect().memory.unwrap().soft_bytes, Some(400 * MIB));
+    assert_eq!(soft_bytes(&machine), Some(400 * MIB));
     assert_eq!(machine.sample().soft_limit_bytes, Some(400 * MIB));
 }
 
@@ -56,7 +61,7 @@ fn case_6_throttle_point_below_the_limit() {
 fn a_throttle_point_above_the_limit_means_nothing() {
     let machine = Machine::v2("/a", &[("/a", "536870912")]);
     machine.file("/sys/fs/cgroup/a/memory.high", "536870913\n");
-    assert_eq!(machine.detect().memory.unwrap().soft_bytes, None);
+    assert_eq!(soft_bytes(&machine), None);
     assert_eq!(machine.sample().soft_limit_bytes, None);
 }
 
@@ -65,7 +70,7 @@ fn the_smallest_throttle_point_of_all_levels_counts() {
     let machine = Machine::v2("/a/b", &[("/a", "max"), ("/a/b", "536870912")]);
     machine.file("/sys/fs/cgroup/a/memory.high", "104857600\n");
     machine.file("/sys/fs/cgroup/a/b/memory.high", "max\n");
-    assert_eq!(machine.detect().memory.unwrap().soft_bytes, Some(100 * MIB));
+    assert_eq!(soft_bytes(&machine), Some(100 * MIB));
     assert_eq!(machine.sample().soft_limit_bytes, Some(100 * MIB));
 }
 
@@ -84,14 +89,14 @@ fn case_9_container_in_the_host_namespace() {
         "cgroup-v2",
         Some(&format!("/sys/fs/cgroup{group}")),
     );
-    assert!(!machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(!machine.detect().ancestors_hidden);
 }
 
 #[test]
 fn levels_beyond_the_bound_count_as_hidden() {
     let group = "/x".repeat(40);
     let machine = Machine::v2(&group, &[(&group, "67108864"), ("/x", "1048576")]);
-    assert!(machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(machine.detect().ancestors_hidden);
     machine.assert_limit(
         64 * MIB,
         "cgroup-v2",
@@ -157,24 +162,20 @@ fn a_group_limit_holds_without_knowing_the_machine() {
 #[test]
 fn h09_the_configured_limit_takes_part_in_the_minimum() {
     let machine = Machine::v2("/a", &[("/a", "268435456")]);
-    let limit = |configured| {
-        detect(&machine.root(), Some(configured))
-            .unwrap()
-            .memory
-            .unwrap()
-    };
+    let look = |configured| detect(&machine.root(), Some(configured)).unwrap();
 
-    let below = limit(128 * MIB);
+    let below = look(128 * MIB).memory.unwrap();
     assert_eq!(
         (below.bytes, below.source, below.path),
         (128 * MIB, LimitSource::Config, None)
     );
-    let above = limit(512 * MIB);
+    let Detection { memory, notes, .. } = look(512 * MIB);
+    let above = memory.unwrap();
     assert_eq!(
         (above.bytes, above.source),
         (256 * MIB, LimitSource::CgroupV2)
     );
-    assert!(above.notes[0].contains("lies above"), "{:?}", above.notes);
+    assert!(notes[0].contains("lies above"), "{notes:?}");
 
     let sampler = machine.sampler().with_configured(128 * MIB).unwrap();
     assert_eq!(

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use relay_sense::{Detection, Root, Sample, Sampler, detect};
+use relay_sense::{Bound, Detection, Root, Sample, Sampler, detect};
 use tempfile::TempDir;
 
 pub(crate) const KIB: u64 = 1 << 10;
@@ -83,8 +83,13 @@ impl Machine {
         detect(&self.root(), None).unwrap()
     }
 
+    /// A sampler that was told which limits no group sets.
     pub(crate) fn sampler(&self) -> Sampler {
-        Sampler::new(&self.root()).unwrap()
+        let sampler = Sampler::new(&self.root()).unwrap();
+        match self.detect().fixed_limit {
+            Bound::Bytes(bytes) => sampler.with_configured(bytes).unwrap(),
+            Bound::Unlimited | Bound::Unknown => sampler,
+        }
     }
 
     pub(crate) fn sample(&self) -> Sample {

@@ -6,10 +6,12 @@
 )]
 
 mod cpu;
+mod fixtures;
 mod hostile;
 mod limit_v1;
 mod limit_v2;
 mod machine;
+mod minimum;
 mod mounts;
 mod no_alloc;
 mod sampler;

@@ -91,7 +91,7 @@ fn case_42_the_mount_shows_an_ancestor() {
     );
     machine.file("/cg/user@1001.service/memory.max", LIMIT);
     machine.assert_limit(64 * MIB, "cgroup-v2", Some("/cg/user@1001.service"));
-    assert!(machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(machine.detect().ancestors_hidden);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_group_outside_the_namespace_is_not_guessed() {
     let machine = Machine::new("0::/../x\n", &[V2]);
     machine.file("/sys/fs/cgroup/x/memory.max", LIMIT);
     machine.assert_limit(16 * GIB, "physical", None);
-    assert!(machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(machine.detect().ancestors_hidden);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn case_44_unreadable_mountinfo() {
     machine.folder("/proc/self/mountinfo");
     machine.assert_limit(16 * GIB, "physical", None);
     machine.assert_note("mountinfo");
-    assert!(machine.detect().memory.unwrap().ancestors_hidden);
+    assert!(machine.detect().ancestors_hidden);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::mem;
 
 use relay_engine::{Observer, Tuning};
 use relay_event::{Code, Component, ErrorEvent, Severity};
+use relay_sense::Detection;
 
 use crate::config::{Config, Entry, InvalidConfig, Loaded, Sources};
 use crate::log::LevelHandle;
@@ -37,7 +38,7 @@ pub(super) struct Reloader {
     sources: Sources,
     config: Config,
     entries: Vec<Entry>,
-    cpus: u32,
+    detection: Detection,
     level: LevelHandle,
     engine: Observer,
 }
@@ -55,16 +56,16 @@ impl Reloader {
     pub(super) fn new(
         sources: Sources,
         loaded: Loaded,
+        detection: Detection,
         level: LevelHandle,
         engine: Observer,
     ) -> Self {
-        let cpus = wiring::cpus(engine.detection());
         let (config, entries) = loaded.into_parts();
         Self {
             sources,
             config,
             entries,
-            cpus,
+            detection,
             level,
             engine,
         }
@@ -99,9 +100,9 @@ impl Reloader {
         let mut config = self.config.clone();
         adopt(&mut config, &new);
         self.engine.retune(&Tuning {
-            control: wiring::control(&config.control, self.cpus),
+            control: wiring::control(&config.control, wiring::cpus(&self.detection)),
             interval: config.control.interval,
-            soft_limit_bytes: config.memory.soft_limit.map(ByteSize::bytes),
+            soft_limit_bytes: wiring::soft_limit(&config, &self.detection),
             max_queue_delay: Some(config.control.max_queue_delay),
         })?;
         self.level.set(&config.log.level);
