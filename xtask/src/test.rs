@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Add the whole stress table, the false alarm, the idle node and the ingest bench (30 min).
     #[arg(long)]
     long: bool,
-    /// Add the tests of relay-event under `AddressSanitizer`; needs a nightly toolchain.
+    /// Add the tests of relay-event and of the allocator under `AddressSanitizer`; needs a nightly toolchain.
     #[arg(long)]
     sanitize: bool,
 }
@@ -180,12 +180,18 @@ fn documentation() -> Result<()> {
     command::run(&mut doc)
 }
 
-/// Every interleaving of the protocols that relay-event writes by hand; in a build of its own, because the atomics are
+/// Every interleaving of the protocols that relay-event and relay-sense write by hand; in a build of its own, because the atomics are
 /// loom's there.
 fn models() -> Result<()> {
     let mut test = command::cargo();
     test.args(["test", "--profile", "model", "--package", "relay-event"])
-        .args(["--lib", "models", "--target-dir"])
+        .args([
+            "--package",
+            "relay-sense",
+            "--lib",
+            "models",
+            "--target-dir",
+        ])
         .arg(workspace::target().join("loom"))
         .env("RUSTFLAGS", "--cfg relay_loom");
     command::run(&mut test)
@@ -193,20 +199,26 @@ fn models() -> Result<()> {
 
 /// What the models cannot see: that no pointer is used after its end, in the code as it is shipped.
 fn sanitize() -> Result<()> {
+    sanitized(&["relay-event", "--all-features", "--lib", "--tests"])?;
+    // What purges an allocator finds another one under the sanitizer, and nothing to give back.
+    sanitized(&[
+        "relay-sense",
+        "--lib",
+        "--test",
+        "counting",
+        "--test",
+        "global_allocator",
+    ])
+}
+
+fn sanitized(what: &[&str]) -> Result<()> {
     let mut test = Command::new("rustup");
     test.current_dir(workspace::root());
-    test.args([
-        "run",
-        "nightly",
-        "cargo",
-        "test",
-        "--package",
-        "relay-event",
-    ])
-    .args(["--all-features", "--lib", "--tests"])
-    .args(["--target", "x86_64-unknown-linux-gnu", "--target-dir"])
-    .arg(workspace::target().join("sanitize"))
-    .env("RUSTFLAGS", "-Zsanitizer=address")
-    .env_remove("RUSTUP_TOOLCHAIN");
+    test.args(["run", "nightly", "cargo", "test", "--package"])
+        .args(what)
+        .args(["--target", "x86_64-unknown-linux-gnu", "--target-dir"])
+        .arg(workspace::target().join("sanitize"))
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .env_remove("RUSTUP_TOOLCHAIN");
     command::run(&mut test)
 }

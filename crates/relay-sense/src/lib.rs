@@ -67,10 +67,15 @@
 //!
 //! # Features
 //!
-//! None. The crate reads; it starts no thread, decides nothing and reports nothing on its own.
+//! - `jemalloc`: figures and purging of jemalloc, in [`alloc`]; its static build takes a C compiler.
+//! - `mimalloc`: the same for mimalloc.
+//!
+//! Neither makes it the allocator. The crate starts no thread, decides nothing and reports nothing on
+//! its own.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod alloc;
 mod bound;
 mod cgroup;
 mod cpu;
