@@ -6,7 +6,7 @@ use crate::cgroup::View;
 use crate::cpu::{self, CpuLimit};
 use crate::hierarchy::Hierarchy;
 use crate::limit::{self, Inputs, MemoryLimit, SoftLimit};
-use crate::pressure_probe::{self, PressureProbe};
+use crate::pressure::{Availability, Pressure};
 use crate::variables::{self, Lookup};
 use crate::{Bound, Root, SenseError, meminfo, rlimit, swap};
 
@@ -31,7 +31,7 @@ pub struct Detection {
     /// The processors it may use.
     pub cpu: CpuLimit,
     /// Whether memory pressure can be read.
-    pub pressure: PressureProbe,
+    pub pressure: Availability,
     /// Everything that could not be seen or was ignored, in words.
     pub notes: Vec<String>,
 }
@@ -171,7 +171,7 @@ impl<'a> Detect<'a> {
             ancestors_hidden: hierarchy.ancestors_hidden,
             fixed_limit: found.fixed,
             cpu: cpu::detect(root, &view, &mut notes),
-            pressure: pressure_probe::probe(root, &view),
+            pressure: Pressure::open(root).availability().clone(),
             notes,
         })
     }

@@ -5,6 +5,10 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::io::Errno;
+
+use crate::text;
+
 /// The longest file read at the start. Mount tables of crowded hosts reach a few MiB.
 const MAX_BYTES: u64 = 16 << 20;
 
@@ -18,6 +22,16 @@ const NUMBER_BYTES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct HeldFile {
     file: File,
+}
+
+/// Why a held file gives no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It cannot be read, or not as a number, for now.
+    Unreadable,
+    /// What it belonged to is gone: the control group was removed, and a new file at the same place
+    /// is another file.
+    Gone,
 }
 
 /// Reads a whole file, refusing to grow without end.
@@ -73,9 +87,29 @@ impl HeldFile {
         Ok(&buffer[..whole_lines])
     }
 
+    /// Reads a file of one number.
+    pub(crate) fn number(&self) -> Result<u64, Silence> {
+        match self.read(&mut [0; NUMBER_BYTES]) {
+            Ok(text) => text::number(text.trim_ascii()).ok_or(Silence::Unreadable),
+            Err(error) => Err(Silence::from(&error)),
+        }
+    }
+
     /// Reads a file of one value and hands its text to `parse`; `None` where it cannot be read.
     pub(crate) fn value<T>(&self, parse: impl FnOnce(&[u8]) -> T) -> Option<T> {
         self.read(&mut [0; NUMBER_BYTES]).ok().map(parse)
+    }
+}
+
+// === impl Silence ===
+
+impl From<&io::Error> for Silence {
+    /// The kernel answers ENODEV for a file of a removed group.
+    fn from(error: &io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NODEV) => Self::Gone,
+            _ => Self::Unreadable,
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The memory of one group in the hierarchy, behind held descriptors.
 
 use crate::cgroup::Version;
-use crate::file::HeldFile;
-use crate::usage::{Stat, Usage};
-use crate::{Bound, Root, text};
+use crate::file::{HeldFile, Silence};
+use crate::usage::Stat;
+use crate::{Bound, Root};
 
 /// Room for `memory.stat`: about 2 KiB on today's kernels, which add a few lines a year.
 pub(crate) const STAT_BYTES: usize = 8 << 10;
@@ -18,7 +18,6 @@ pub(crate) struct Level {
     soft_limit: Option<HeldFile>,
     current: Option<HeldFile>,
     stat: Option<HeldFile>,
-    events: Option<HeldFile>,
 }
 
 // === impl Level ===
@@ -42,7 +41,6 @@ impl Level {
             soft_limit: files.soft_limit.and_then(&mut hold),
             current: hold(files.current),
             stat: hold(files.stat),
-            events: hold(files.events),
         };
         (level.limit.is_some() || level.current.is_some()).then_some(level)
     }
@@ -68,23 +66,15 @@ impl Level {
         self.stat
             .as_ref()
             .and_then(|file| file.read(buffer).ok())
-            .map(|text| Stat::parse(text, &self.version.memory_files().stat_keys))
+            .map(|text| Stat::parse(text, &self.version.memory_files().stat_lines))
             .unwrap_or_default()
     }
 
-    /// The usage, given the statistics read in the same moment.
-    pub(crate) fn usage(&self, stat: &Stat) -> Option<Usage> {
-        let bytes = self
-            .current
-            .as_ref()?
-            .value(|text| text::number(text.trim_ascii()))??;
-        Some(Usage::new(bytes, stat))
-    }
-
-    /// How many processes of the group and its children the kernel has killed for want of memory.
-    pub(crate) fn oom_kills(&self, buffer: &mut [u8]) -> Option<u64> {
-        let text = self.events.as_ref()?.read(buffer).ok()?;
-        text::field(text, b"oom_kill")
+    /// All memory charged to the group and its children now, in bytes.
+    pub(crate) fn current(&self) -> Result<u64, Silence> {
+        self.current
+            .as_ref()
+            .map_or(Err(Silence::Unreadable), HeldFile::number)
     }
 
     /// The file behind [`limit`](Self::limit), for people.

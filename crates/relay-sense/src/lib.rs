@@ -55,6 +55,15 @@
 //!
 //! *No limit*, *unknown* and *zero* are three different values everywhere ([`Bound`], `Option`).
 //!
+//! # How often, and from where
+//!
+//! | you are | use |
+//! |---|---|
+//! | a loop that decides | [`Sampler::sample`] (5 µs), or [`Sampler::level`] (0.4 µs) where it turns fast |
+//! | the thread that allocates | a [`Gauge`] (0.4 µs, any thread) |
+//! | idle until something changes | [`wait()`] on the sampler's [`Watch`] |
+//! | curious about thrashing | [`Pressure`], and a [`Trigger`] where one may be registered |
+//!
 //! # When not to use it
 //!
 //! - To *stop* at a limit. A figure read now is old by the time you allocate; reserve from a budget
@@ -76,8 +85,12 @@
 #![deny(unsafe_code)]
 
 pub mod alloc;
+mod base;
 mod bound;
+mod caps;
 mod cgroup;
+mod climb;
+mod counters;
 mod cpu;
 mod detect;
 mod environ;
@@ -85,29 +98,42 @@ mod error;
 mod file;
 #[doc(hidden)]
 pub mod fuzz;
+mod gauge;
 mod hierarchy;
 mod level;
 mod limit;
 mod meminfo;
-mod pressure_probe;
+mod pressure;
 mod quantity;
+mod resident;
 mod rlimit;
 mod root;
 mod sample;
 mod sampler;
+mod survey;
 mod swap;
+mod swap_files;
 mod text;
 mod usage;
 mod variables;
+mod wait;
+mod watch;
 
 pub use bound::Bound;
+pub use counters::{MemoryEvents, Throttling};
 pub use cpu::{CpuLimit, CpuQuota, CpuSource, ThrottleFile};
 pub use detect::{Detect, Detection, detect};
 pub use environ::Environ;
 pub use error::SenseError;
+pub use gauge::Gauge;
 pub use limit::{LimitSource, MemoryLimit, SoftLimit};
-pub use pressure_probe::{PressureProbe, PressureScope};
+pub use pressure::{
+    Availability, Delegated, Pressure, PressureSample, PressureScope, Psi, Stall, StallKind,
+    Trigger, TriggerError,
+};
 pub use quantity::{Quantity, QuantityError, Share, parse_size};
 pub use root::Root;
-pub use sample::{Binding, Sample, Scope};
+pub use sample::{Binding, LevelSample, Sample, Scope};
 pub use sampler::Sampler;
+pub use wait::{Ready, wait};
+pub use watch::{Changes, Watch};

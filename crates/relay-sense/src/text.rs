@@ -13,12 +13,23 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The lines `key value` of a file; what is shaped differently is passed over.
+/// A line `key value`, the value unread; `None` where it is shaped differently.
+pub(crate) fn pair(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = line.iter().position(|byte| *byte == b' ')?;
+    let (key, rest) = line.split_at(space);
+    Some((key, rest.trim_ascii()))
+}
+
+/// The lines of a file, from either end.
+pub(crate) fn lines(text: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+}
+
+/// The lines `key value` whose value is a number; others are passed over.
 pub(crate) fn fields(text: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
-    text.split(|byte| *byte == b'\n').filter_map(|line| {
-        let space = line.iter().position(|byte| *byte == b' ')?;
-        let (key, rest) = line.split_at(space);
-        Some((key, number(rest.trim_ascii())?))
+    lines(text).filter_map(|line| {
+        let (key, value) = pair(line)?;
+        Some((key, number(value)?))
     })
 }
 

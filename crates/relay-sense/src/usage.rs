@@ -14,22 +14,42 @@
 
 use crate::text;
 
-/// Under which keys one version prints what is used here.
+/// The lines that are used here; each version has keys of its own for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StatKey {
+    Anon,
+    /// Page cache, files in memory included.
+    File,
+    /// All kernel memory. Version 2 prints it since Linux 5.18, version 1 not at all.
+    Kernel,
+    Shmem,
+    /// Version 2 has a file for it.
+    Swap,
+    InactiveFile,
+    ActiveFile,
+    SlabReclaimable,
+    HierarchicalLimit,
+}
+
+/// How one version prints its statistics.
 #[derive(Debug)]
-pub(crate) struct StatKeys {
-    pub(crate) anon: &'static [u8],
-    pub(crate) shmem: &'static [u8],
-    pub(crate) inactive_file: &'static [u8],
-    pub(crate) active_file: &'static [u8],
-    pub(crate) slab_reclaimable: Option<&'static [u8]>,
-    pub(crate) hierarchical_limit: Option<&'static [u8]>,
+pub(crate) struct StatLines {
+    /// What a line means, if it is used here.
+    pub(crate) key: fn(&[u8]) -> Option<StatKey>,
+    /// How many lines are used here.
+    pub(crate) count: usize,
+    /// Whether they stand near the end.
+    pub(crate) near_the_end: bool,
 }
 
 /// The lines of `memory.stat` that matter, in bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
-    anon: Option<u64>,
-    shmem: Option<u64>,
+    pub(crate) anon: Option<u64>,
+    pub(crate) file: Option<u64>,
+    pub(crate) shmem: Option<u64>,
+    pub(crate) kernel: Option<u64>,
+    pub(crate) swap: Option<u64>,
     inactive_file: Option<u64>,
     active_file: Option<u64>,
     slab_reclaimable: Option<u64>,
@@ -48,26 +68,48 @@ pub(crate) struct Usage {
 // === impl Stat ===
 
 impl Stat {
-    pub(crate) fn parse(text: &[u8], keys: &StatKeys) -> Self {
+    /// Reads the lines that are used, in whatever order they come. Those are the smaller half and stand
+    /// together, so it begins at their end of the file and stops when it has all; the numbers of other
+    /// lines are not read at all.
+    pub(crate) fn parse(text: &[u8], used: &StatLines) -> Self {
         let mut stat = Self::default();
-        for (key, value) in text::fields(text) {
-            if let Some(slot) = stat.slot(key, keys) {
-                *slot = Some(value);
+        let mut lines = text::lines(text);
+        let mut missing = used.count;
+        while missing > 0 {
+            let line = if used.near_the_end {
+                lines.next_back()
+            } else {
+                lines.next()
+            };
+            let Some(line) = line else { break };
+            let Some((key, value)) = text::pair(line) else {
+                continue;
+            };
+            if let Some(key) = (used.key)(key) {
+                *stat.slot(key) = text::number(value);
+                missing -= 1;
             }
         }
         stat
     }
 
-    fn slot(&mut self, key: &[u8], keys: &StatKeys) -> Option<&mut Option<u64>> {
+    fn slot(&mut self, key: StatKey) -> &mut Option<u64> {
         match key {
-            key if key == keys.anon => Some(&mut self.anon),
-            key if key == keys.shmem => Some(&mut self.shmem),
-            key if key == keys.inactive_file => Some(&mut self.inactive_file),
-            key if key == keys.active_file => Some(&mut self.active_file),
-            key if Some(key) == keys.slab_reclaimable => Some(&mut self.slab_reclaimable),
-            key if Some(key) == keys.hierarchical_limit => Some(&mut self.hierarchical_limit),
-            _ => None,
+            StatKey::Anon => &mut self.anon,
+            StatKey::File => &mut self.file,
+            StatKey::Kernel => &mut self.kernel,
+            StatKey::Shmem => &mut self.shmem,
+            StatKey::Swap => &mut self.swap,
+            StatKey::InactiveFile => &mut self.inactive_file,
+            StatKey::ActiveFile => &mut self.active_file,
+            StatKey::SlabReclaimable => &mut self.slab_reclaimable,
+            StatKey::HierarchicalLimit => &mut self.hierarchical_limit,
         }
+    }
+
+    /// Whether what can be reclaimed is known, so that unreclaimable is an estimate and not a bound.
+    pub(crate) fn knows_reclaimable(&self) -> bool {
+        self.reclaimable_bytes().is_some()
     }
 
     /// What reclaim could free, where the lists of files are known.
@@ -100,6 +142,11 @@ impl Usage {
         }
     }
 
+    /// What reclaim can free, as it was counted.
+    pub(crate) fn reclaimable(self) -> u64 {
+        self.current.saturating_sub(self.unreclaimable)
+    }
+
     /// A process of which only the resident size is known.
     pub(crate) fn resident(bytes: u64) -> Self {
         Self {
@@ -125,14 +172,14 @@ mod tests {
 
     #[test]
     fn file_caches_and_reclaimable_slab_do_not_count() {
-        let usage = Usage::new(100, &Stat::parse(V2, &v2::MEMORY.stat_keys));
+        let usage = Usage::new(100, &Stat::parse(V2, &v2::MEMORY.stat_lines));
         assert_eq!(usage.working_set, Some(70));
         assert_eq!(usage.unreclaimable, 51);
     }
 
     #[test]
     fn version_1_counts_the_subtree() {
-        let stat = Stat::parse(V1, &v1::MEMORY.stat_keys);
+        let stat = Stat::parse(V1, &v1::MEMORY.stat_lines);
         assert_eq!(Usage::new(100, &stat).unreclaimable, 54);
         assert_eq!(Usage::new(60, &stat).unreclaimable, 44, "the floor");
         assert_eq!(stat.hierarchical_limit, Some(512));
@@ -140,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_lagging_stat_never_hides_anonymous_and_shared_memory() {
-        let usage = Usage::new(60, &Stat::parse(V2, &v2::MEMORY.stat_keys));
+        let usage = Usage::new(60, &Stat::parse(V2, &v2::MEMORY.stat_lines));
         assert_eq!(usage.unreclaimable, 44);
     }
 
@@ -160,7 +207,7 @@ mod tests {
                 "anon {anon}\nshmem {shmem}\ninactive_file {inactive}\nactive_file {active}\n\
                  slab_reclaimable {slab}\n"
             );
-            let usage = Usage::new(current, &Stat::parse(text.as_bytes(), &v2::MEMORY.stat_keys));
+            let usage = Usage::new(current, &Stat::parse(text.as_bytes(), &v2::MEMORY.stat_lines));
             let floor = anon.saturating_add(shmem);
             prop_assert!(usage.unreclaimable >= floor);
             prop_assert!(usage.unreclaimable <= current.max(floor));
@@ -169,7 +216,7 @@ mod tests {
 
         #[test]
         fn any_bytes_parse(text in any::<Vec<u8>>()) {
-            let _ = Stat::parse(&text, &v1::MEMORY.stat_keys);
+            let _ = Stat::parse(&text, &v1::MEMORY.stat_lines);
         }
     }
 }

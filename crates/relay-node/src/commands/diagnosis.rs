@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use relay_sense::{Bound, CpuQuota, Detection, PressureProbe, Sample, Scope};
+use relay_sense::{Availability, Bound, CpuQuota, Detection, Sample, Scope};
 use serde_json::{Map, Value, json};
 
 use crate::units::ByteSize;
@@ -121,7 +121,7 @@ fn usage(sample: &Sample) -> Vec<Fact> {
         Fact::bytes("working_set_bytes", sample.working_set_bytes),
         Fact::bytes("unreclaimable_bytes", sample.unreclaimable_bytes),
         Fact::bytes("resident_bytes", sample.resident_bytes),
-        Fact::number("oom_kills", sample.oom_kills),
+        Fact::number("oom_kills", sample.events.oom_kill),
     ]
 }
 
@@ -155,10 +155,10 @@ fn cpu(detection: &Detection) -> Vec<Fact> {
     ]
 }
 
-fn pressure(probe: &PressureProbe) -> Vec<Fact> {
+fn pressure(probe: &Availability) -> Vec<Fact> {
     let scope = probe.scope.map(|scope| scope.to_string());
     vec![
-        Fact::flag("available", Some(probe.is_available()), "yes"),
+        Fact::flag("available", Some(probe.available), "yes"),
         Fact::optional("scope", scope.as_deref()),
         Fact::path("path", probe.path.as_deref()),
         Fact::optional("reason", probe.reason.as_deref()),

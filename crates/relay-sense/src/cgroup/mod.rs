@@ -14,7 +14,7 @@ pub(crate) use membership::Membership;
 pub(crate) use mountinfo::CgroupMount;
 pub(crate) use resolve::{Place, Placement};
 
-use crate::usage::StatKeys;
+use crate::usage::StatLines;
 use crate::{Root, file};
 
 /// The version of the interface that rules a controller.
@@ -32,7 +32,7 @@ pub(crate) struct MemoryFiles {
     pub(crate) soft_limit: Option<&'static str>,
     pub(crate) current: &'static str,
     pub(crate) stat: &'static str,
-    pub(crate) stat_keys: StatKeys,
+    pub(crate) stat_lines: StatLines,
     /// The file with the counter `oom_kill`.
     pub(crate) events: &'static str,
 }

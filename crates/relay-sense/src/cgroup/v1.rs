@@ -7,7 +7,7 @@ use std::path::Path;
 use super::MemoryFiles;
 use crate::cpu::{CpuQuota, ratio};
 use crate::file;
-use crate::usage::StatKeys;
+use crate::usage::{StatKey, StatLines};
 
 /// Memory. The keys with `total_` cover the whole subtree, the bare ones miss children; `rss` is
 /// what version 2 calls `anon`. `memory.soft_limit_in_bytes` throttles nothing and is not asked.
@@ -16,13 +16,21 @@ pub(crate) const MEMORY: MemoryFiles = MemoryFiles {
     soft_limit: None,
     current: "memory.usage_in_bytes",
     stat: "memory.stat",
-    stat_keys: StatKeys {
-        anon: b"total_rss",
-        shmem: b"total_shmem",
-        inactive_file: b"total_inactive_file",
-        active_file: b"total_active_file",
-        slab_reclaimable: None,
-        hierarchical_limit: Some(b"hierarchical_memory_limit"),
+    stat_lines: StatLines {
+        key: |key| {
+            Some(match key {
+                b"total_rss" => StatKey::Anon,
+                b"total_cache" => StatKey::File,
+                b"total_shmem" => StatKey::Shmem,
+                b"total_swap" => StatKey::Swap,
+                b"total_inactive_file" => StatKey::InactiveFile,
+                b"total_active_file" => StatKey::ActiveFile,
+                b"hierarchical_memory_limit" => StatKey::HierarchicalLimit,
+                _ => return None,
+            })
+        },
+        count: 7,
+        near_the_end: true,
     },
     events: "memory.oom_control",
 };

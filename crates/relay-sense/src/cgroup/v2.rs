@@ -7,7 +7,7 @@ use std::path::Path;
 use super::MemoryFiles;
 use crate::cpu::{CpuQuota, ratio};
 use crate::file;
-use crate::usage::StatKeys;
+use crate::usage::{StatKey, StatLines};
 
 /// The period that `cpu.max` means when it names none.
 const DEFAULT_PERIOD_US: &[u8] = b"100000";
@@ -18,13 +18,21 @@ pub(crate) const MEMORY: MemoryFiles = MemoryFiles {
     soft_limit: Some("memory.high"),
     current: "memory.current",
     stat: "memory.stat",
-    stat_keys: StatKeys {
-        anon: b"anon",
-        shmem: b"shmem",
-        inactive_file: b"inactive_file",
-        active_file: b"active_file",
-        slab_reclaimable: Some(b"slab_reclaimable"),
-        hierarchical_limit: None,
+    stat_lines: StatLines {
+        key: |key| {
+            Some(match key {
+                b"anon" => StatKey::Anon,
+                b"file" => StatKey::File,
+                b"kernel" => StatKey::Kernel,
+                b"shmem" => StatKey::Shmem,
+                b"inactive_file" => StatKey::InactiveFile,
+                b"active_file" => StatKey::ActiveFile,
+                b"slab_reclaimable" => StatKey::SlabReclaimable,
+                _ => return None,
+            })
+        },
+        count: 7,
+        near_the_end: false,
     },
     events: "memory.events",
 };

@@ -121,11 +121,7 @@ fn check(folder: &Path) -> Vec<String> {
     check_usage(&mut check, &sample(&root, &detection));
     check_cpu(&mut check, &detection);
     let pressure = &detection.pressure;
-    check.same(
-        "pressure",
-        &pressure.is_available(),
-        &pressure.scope.is_some(),
-    );
+    check.same("pressure", &pressure.available, &pressure.scope.is_some());
     check.text("pressure", "scope", shown(pressure.scope.as_ref()));
     check.notes(&detection.notes);
     check.finish()
@@ -181,7 +177,7 @@ fn check_usage(check: &mut Check, sample: &Sample) {
     check.bytes("memory", "current_bytes", sample.current_bytes);
     check.bytes("memory", "working_set_bytes", sample.working_set_bytes);
     check.bytes("memory", "unreclaimable_bytes", sample.unreclaimable_bytes);
-    check.bytes("memory", "oom_kills", sample.oom_kills);
+    check.bytes("memory", "oom_kills", sample.events.oom_kill);
 }
 
 fn check_cpu(check: &mut Check, detection: &Detection) {

@@ -5,13 +5,17 @@
     reason = "a fixture that cannot be built fails its test"
 )]
 
+mod ages;
 mod cpu;
 mod fixtures;
 mod hostile;
+mod level;
 mod limit_v1;
 mod limit_v2;
 mod machine;
 mod minimum;
 mod mounts;
 mod no_alloc;
+mod pressure;
 mod sampler;
+mod watch;

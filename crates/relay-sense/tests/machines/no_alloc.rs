@@ -2,16 +2,22 @@
 //! limited levels, nor when files fail.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::machine::{MIB, Machine};
-use relay_sense::{Root, Sampler};
+use relay_sense::{Pressure, Root, Sampler, wait};
 
 #[track_caller]
 fn assert_allocates_nothing(sampler: &mut Sampler) {
+    let gauge = sampler.gauge();
+    let start = Instant::now();
     let info = allocation_counter::measure(|| {
-        for _ in 0..100 {
-            black_box(sampler.sample(Instant::now()));
+        // Half a second each: every other one reads what is read once a second too.
+        for half_seconds in 0..100 {
+            let now = start + half_seconds * Duration::from_millis(500);
+            black_box(sampler.sample(now));
+            black_box(sampler.level(now));
+            black_box(gauge.headroom_bytes());
         }
     });
     assert_eq!(info.count_total, 0, "{info:?}");
@@ -64,4 +70,41 @@ fn with_limits_on_every_level_and_with_failing_files() {
     }
     assert_eq!(sampler.sample(Instant::now()).current_bytes, None);
     assert_allocates_nothing(&mut sampler);
+}
+
+#[test]
+fn waiting_and_draining() {
+    let machine = Machine::v2("/a", &[("/a", "67108864")]);
+    machine.file("/sys/fs/cgroup/a/memory.current", "1\n");
+    let mut sampler = machine.sampler();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, b"wake").unwrap();
+    for limit in ["1048576\n", "2097152\n"] {
+        machine.file("/sys/fs/cgroup/a/memory.max", limit);
+    }
+    let info = allocation_counter::measure(|| {
+        let wake = std::os::fd::AsFd::as_fd(&reader);
+        let ready = wait(sampler.watch(), None, Some(wake), None).unwrap();
+        assert!(ready.watch && ready.wake);
+        assert!(sampler.sample(Instant::now()).changed.limits);
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+#[test]
+fn reading_pressure() {
+    let machine = Machine::bare();
+    machine.file(
+        "/proc/pressure/memory",
+        "some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n",
+    );
+    let mut pressure = Pressure::open(&machine.root());
+    let start = Instant::now();
+    let info = allocation_counter::measure(|| {
+        for second in 0..10 {
+            let now = start + Duration::from_secs(second);
+            assert!(black_box(pressure.read(now)).is_some());
+        }
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
 }

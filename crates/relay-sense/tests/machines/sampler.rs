@@ -66,6 +66,16 @@ fn three_figures_of_usage() {
     assert_eq!(sample.working_set_bytes, Some(70 * MIB));
     assert_eq!(sample.unreclaimable_bytes, Some(57 * MIB));
     assert_eq!(sample.headroom_bytes, Some(71 * MIB));
+    assert_eq!(
+        sample.share_of_limit(sample.current_bytes),
+        Some(100.0 / 128.0)
+    );
+    assert_eq!(
+        sample.share_of_limit(sample.resident_bytes),
+        None,
+        "unknown"
+    );
+    assert_eq!(sample.binding.unwrap().used_share(), Some(57.0 / 128.0));
 }
 
 #[test]
@@ -92,7 +102,7 @@ fn version_1_usage_and_hidden_limit() {
     assert_eq!(sample.limit_bytes, Bound::Bytes(128 * MIB));
     assert_eq!(sample.unreclaimable_bytes, Some(60 * MIB));
     assert_eq!(sample.headroom_bytes, Some(68 * MIB));
-    assert_eq!(sample.oom_kills, Some(2));
+    assert_eq!(sample.events.oom_kill, Some(2));
 }
 
 #[test]
@@ -120,7 +130,7 @@ fn case_65_events_with_lines_missing_and_unknown() {
         "low 0\nhigh 0\nmax 9\noom 4\noom_kill_new 8\noom_kill 3\nfuture 1\n",
     );
     let sample = machine.sample();
-    assert_eq!(sample.oom_kills, Some(3));
+    assert_eq!(sample.events.oom_kill, Some(3));
     assert_eq!(
         sample.unreclaimable_bytes,
         Some(7_000_000),
