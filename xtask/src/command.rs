@@ -1,5 +1,6 @@
 //! Running other programs: by path, with an error that shows what was run.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -41,8 +42,14 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Whether a program of this name is on the path.
 pub(crate) fn exists(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// The first program of this name on the path.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let mut files = std::env::split_paths(&path).map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
 }
 
 fn line(command: &Command) -> String {

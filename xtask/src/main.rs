@@ -38,8 +38,7 @@ enum Command {
     /// The house rules that the compiler does not know.
     Tidy,
     /// Scenarios in a real container with a real memory limit.
-    #[command(subcommand)]
-    Stress(stress::Scenario),
+    Stress(stress::Args),
     /// Whole-program measurements.
     #[command(subcommand)]
     Bench(bench::Subject),
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run(),
-        Command::Stress(scenario) => stress::run(&scenario),
+        Command::Stress(args) => stress::run(&args),
         Command::Bench(subject) => bench::run(&subject),
         Command::Soak(args) => soak::run(&args),
     };

@@ -1,9 +1,9 @@
 //! The Debian packages that tests and scenarios need: one list, in one place.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::command;
 
@@ -50,6 +50,23 @@ pub(crate) const CONTAINER: &[Package] = &[
     },
 ];
 
+/// What boots a guest machine of its own kernel.
+pub(crate) const GUEST: &[Package] = &[
+    Package {
+        name: "qemu-system-x86",
+        provides: Provides::Program("qemu-system-x86_64"),
+        purpose: "emulates the guest with pure cgroup v2",
+    },
+    Package {
+        name: "busybox-static",
+        provides: Provides::Program("busybox"),
+        purpose: "the guest's shell, and packs its root file system",
+    },
+];
+
+/// The guest's kernel: this package depends on the newest one. Unpacked, never installed: on this machine it is no kernel.
+const KERNEL: &str = "linux-image-cloud-amd64";
+
 /// What further tests call.
 pub(crate) const TEST: &[Package] = &[Package {
     name: "prometheus",
@@ -90,6 +107,38 @@ pub(crate) fn ensure(lists: &[&[Package]]) -> Result<()> {
             .args(["install", "-y", "--no-install-recommends"])
             .args(&names),
     )
+}
+
+/// Downloads the guest's kernel into a folder and returns the package's path.
+pub(crate) fn download_kernel(folder: &Path) -> Result<PathBuf> {
+    if !command::exists("apt-get") {
+        bail!("the guest's kernel comes from Debian's package {KERNEL}, and there is no apt-get");
+    }
+    let name = kernel_name().or_else(|_| {
+        // A fresh machine has no package lists yet.
+        command::run(apt_get().arg("update"))?;
+        kernel_name()
+    })?;
+    println!("downloading: {name}");
+    let mut download = apt_get();
+    // apt's own user may not write into a folder of ours.
+    download.args(["-o", "APT::Sandbox::User=root"]);
+    command::run(download.current_dir(folder).args(["download", &name]))?;
+    let files = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut archives = files.filter(|path| path.extension().is_some_and(|end| end == "deb"));
+    archives
+        .next()
+        .with_context(|| format!("apt-get download {name} left no package"))
+}
+
+/// The package that [`KERNEL`] depends on.
+fn kernel_name() -> Result<String> {
+    let mut depends = Command::new("apt-cache");
+    let said = command::output(depends.args(["depends", "--important", KERNEL]))?;
+    let mut lines = said.lines().filter_map(|line| line.split_once("Depends: "));
+    let found = lines.find(|(_, name)| name.starts_with("linux-image-"));
+    let (_, name) = found.with_context(|| format!("{KERNEL} names no kernel: {said}"))?;
+    Ok(name.trim().to_owned())
 }
 
 fn apt_get() -> Command {

@@ -10,10 +10,10 @@ use crate::{command, packages, stress, tidy, workspace};
 /// How much to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Leave out documentation and containers, and say so.
+    /// Leave out documentation, containers and the guest, and say so.
     #[arg(long, conflicts_with = "long")]
     quick: bool,
-    /// Add the whole stress table, the false alarm, the idle node and the ingest bench (30 min).
+    /// Add the whole stress and rescue tables, the false alarm, the idle node and the ingest bench (45 min).
     #[arg(long)]
     long: bool,
     /// Add the tests of relay-event and of the allocator under `AddressSanitizer`; needs a nightly toolchain.
@@ -66,6 +66,14 @@ const DEFAULT: &[Step] = &[
         name: "container (overload --quick)",
         run: stress::overload_quick,
     },
+    Step {
+        name: "live checks (containers and guest)",
+        run: stress::live,
+    },
+    Step {
+        name: "rescue --quick (containers and guest)",
+        run: stress::rescue_quick,
+    },
 ];
 
 const SANITIZE: &[Step] = &[Step {
@@ -77,6 +85,10 @@ const LONG: &[Step] = &[
     Step {
         name: "overload",
         run: stress::overload_full,
+    },
+    Step {
+        name: "rescue",
+        run: stress::rescue_full,
     },
     Step {
         name: "false alarm",
@@ -97,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut steps: Vec<&Step> = QUICK.iter().collect();
     packages::ensure(&[packages::TEST])?;
     if !args.quick {
-        packages::ensure(&[packages::CONTAINER, packages::BENCH])?;
+        packages::ensure(&[packages::CONTAINER, packages::BENCH, packages::GUEST])?;
         steps.extend(DEFAULT);
     }
     if args.long {

@@ -39,7 +39,8 @@ pub(crate) fn build(package: &str, bin: &str) -> Result<PathBuf> {
     Ok(folder.join(target).join("release").join(bin))
 }
 
-fn is_static(binary: &Path) -> Result<bool> {
+/// Whether a program needs no shared library.
+pub(super) fn is_static(binary: &Path) -> Result<bool> {
     let output = Command::new("ldd")
         .arg(binary)
         .output()

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-const MOUNT: &str = "/sys/fs/cgroup";
+/// Where cgroups are mounted, each controller of version 1 in a folder of its own.
+pub(super) const MOUNT: &str = "/sys/fs/cgroup";
 
 /// The open counter files of one memory cgroup: they stay readable while the container dies.
 #[derive(Debug)]
@@ -30,6 +31,14 @@ pub(super) struct Reading {
     pub(super) oom_kills: u64,
 }
 
+/// Which interface counts memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Version {
+    V1,
+    V2,
+}
+
 #[derive(Debug)]
 struct Names {
     usage: &'static str,
@@ -48,6 +57,19 @@ const V2: Names = Names {
     inactive_file: "inactive_file",
     events: "memory.events",
 };
+
+// === impl Version ===
+
+impl Version {
+    /// The one of the running system.
+    pub(super) fn here() -> Self {
+        if Path::new(MOUNT).join("memory").is_dir() {
+            Self::V1
+        } else {
+            Self::V2
+        }
+    }
+}
 
 // === impl MemoryCgroup ===
 
@@ -100,11 +122,14 @@ impl MemoryCgroup {
 
 /// Where cgroups of this name are for the memory controller, to pass on to a container runtime.
 pub(super) fn memory_folder(path: &str) -> PathBuf {
-    let v1 = Path::new(MOUNT).join("memory");
-    let root = if v1.is_dir() {
-        v1
-    } else {
-        PathBuf::from(MOUNT)
+    controller_folder("memory", path)
+}
+
+/// Where cgroups of this name are for a controller.
+pub(super) fn controller_folder(controller: &str, path: &str) -> PathBuf {
+    let root = match Version::here() {
+        Version::V1 => Path::new(MOUNT).join(controller),
+        Version::V2 => PathBuf::from(MOUNT),
     };
     root.join(path.trim_start_matches('/'))
 }

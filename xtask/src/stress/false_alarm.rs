@@ -11,7 +11,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use super::cgroup::Reading;
-use super::guest::{self, Guest, Plan};
+use super::container::{self, Container, Plan};
 use super::load::{Load, Phase};
 use super::node::{self, Ports};
 use super::probe::{At, Probe};
@@ -32,10 +32,10 @@ const LOAD: Phase = Phase {
 const USAGE_SHARE_MIN: f64 = 0.85;
 
 pub(super) fn run(common: &Common) -> Result<()> {
-    guest::ensure_installed(common.runtime)?;
+    container::ensure_installed(common.runtime)?;
     let binary = artifact::relay(common)?;
     let folder = common.out("false-alarm");
-    guest::fresh(&folder)?;
+    container::fresh(&folder)?;
     let ports = Ports::free()?;
     let emitter = "kind = \"file\"\npath = \"/data/events.ndjson\"";
     node::write_config(&folder, ports, "enforce", emitter)?;
@@ -46,23 +46,23 @@ pub(super) fn run(common: &Common) -> Result<()> {
         folder: &folder,
         limit_bytes: LIMIT_BYTES,
     };
-    let (mut guest, counters) = guest::start(common.runtime, &plan)?;
-    ports.wait_ready(guest.as_mut(), &folder.join("node.log"))?;
+    let (mut container, counters) = container::start(common.runtime, &plan)?;
+    ports.wait_ready(container.as_mut(), &folder.join("node.log"))?;
     let memory = Probe::start(Duration::from_millis(10), move || counters.read().ok());
     let states = Probe::start(Duration::from_millis(20), move || ports.state().ok());
     let load = Load::start(&binary, &ports.ingest_url(), BODY_BYTES, &[LOAD], &folder)?;
-    write_enough(guest.as_mut(), ports, load)?;
+    write_enough(container.as_mut(), ports, load)?;
     let (memory, states) = (memory.finish()?, states.finish()?);
-    kill_process(guest.pid(), Signal::TERM)?;
-    guest::wait(guest.as_mut(), Duration::from_secs(30))?;
-    guest.remove()?;
-    guest::discard(&folder)?;
+    kill_process(container.pid(), Signal::TERM)?;
+    container::wait(container.as_mut(), Duration::from_secs(30))?;
+    container.remove()?;
+    container::discard(&folder)?;
     conclude(&memory, &states, &folder)
 }
 
-fn write_enough(guest: &mut dyn Guest, ports: Ports, mut load: Load) -> Result<()> {
+fn write_enough(container: &mut dyn Container, ports: Ports, mut load: Load) -> Result<()> {
     while !load.is_done()? {
-        if let Some(exit) = guest.try_wait()? {
+        if let Some(exit) = container.try_wait()? {
             bail!("the node ended ({exit})");
         }
         if ports.state()?.books.delivered_payload_bytes() >= WRITTEN_BYTES {

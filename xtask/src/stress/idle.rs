@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::guest::{self, Plan};
+use super::container::{self, Plan};
 use super::node::{self, Ports};
 use super::{Common, artifact};
 use crate::cpu;
@@ -24,10 +24,10 @@ const RESIDENT_BYTES_MAX: u64 = 16 << 20;
 
 /// Measures from outside and without asking the node anything.
 pub(super) fn run(common: &Common) -> Result<()> {
-    guest::ensure_installed(common.runtime)?;
+    container::ensure_installed(common.runtime)?;
     let binary = artifact::relay(common)?;
     let folder = common.out("idle");
-    guest::fresh(&folder)?;
+    container::fresh(&folder)?;
     let ports = Ports::free()?;
     node::write_config(&folder, ports, "enforce", "kind = \"blackhole\"")?;
     let plan = Plan {
@@ -37,15 +37,15 @@ pub(super) fn run(common: &Common) -> Result<()> {
         folder: &folder,
         limit_bytes: LIMIT_BYTES,
     };
-    let (mut guest, _counters) = guest::start(common.runtime, &plan)?;
-    ports.wait_ready(guest.as_mut(), &folder.join("node.log"))?;
+    let (mut container, _counters) = container::start(common.runtime, &plan)?;
+    ports.wait_ready(container.as_mut(), &folder.join("node.log"))?;
     std::thread::sleep(SETTLE);
-    let before = cpu::used(guest.pid())?;
+    let before = cpu::used(container.pid())?;
     std::thread::sleep(WATCH);
-    let used = cpu::used(guest.pid())?.saturating_sub(before);
-    let resident_bytes = resident_bytes(guest.pid())?;
-    guest.remove()?;
-    guest::discard(&folder)?;
+    let used = cpu::used(container.pid())?.saturating_sub(before);
+    let resident_bytes = resident_bytes(container.pid())?;
+    container.remove()?;
+    container::discard(&folder)?;
     let percent = 100.0 * used.as_secs_f64() / WATCH.as_secs_f64();
     let mib = resident_bytes as f64 / f64::from(1 << 20);
     println!("idle node: {percent:.2} % of a core, {mib:.1} MiB resident");

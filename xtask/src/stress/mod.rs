@@ -1,7 +1,7 @@
 //! `cargo xtask stress`: a real node, a real container, a real memory limit, the real OOM killer.
 //!
 //! ```text
-//! artifact ─▶ guest (runc | docker | podman) ─▶ node in the container
+//! artifact ─▶ container (runc | docker | podman) ─▶ node in the container
 //!                │                                 ▲        │ /state, 20 ms
 //!                ├─ cgroup ─▶ sampler, 10 ms       │        ▼
 //!                └─ wait status        `relay load` outside ─▶ measure ─▶ verdict ─▶ report
@@ -13,24 +13,28 @@
 mod account;
 pub(crate) mod artifact;
 mod cgroup;
+mod container;
 mod false_alarm;
-mod guest;
 mod idle;
+mod live;
 mod load;
 mod measure;
 mod node;
 mod overload;
+mod place;
 mod probe;
 mod report;
+mod rescue;
 mod state;
 mod verdict;
+mod vm;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
 
-use guest::RuntimeKind;
+use container::RuntimeKind;
 
 /// A scenario and its flags.
 #[derive(Debug, Subcommand)]
@@ -41,6 +45,23 @@ pub(crate) enum Scenario {
     FalseAlarm(Common),
     /// What a node costs that does nothing.
     Idle(Common),
+    /// What relay-sense says inside real limits, in containers here and in the guest with cgroup v2.
+    Live(live::Args),
+    /// A program that frees when it is told that its limit is near: which signal comes in time?
+    Rescue(rescue::Args),
+    /// The live checks in the guest alone: short for `live --on guest`.
+    Guest,
+}
+
+/// A scenario, or the one that has a flag as its name too.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// The same as the scenario `guest`.
+    #[arg(long)]
+    guest: bool,
+    #[command(subcommand)]
+    scenario: Option<Scenario>,
 }
 
 /// Flags that every scenario has.
@@ -57,11 +78,14 @@ pub(crate) struct Common {
     binary: Option<PathBuf>,
 }
 
-pub(crate) fn run(scenario: &Scenario) -> Result<()> {
-    match scenario {
+pub(crate) fn run(args: &Args) -> Result<()> {
+    match args.scenario.as_ref().unwrap_or(&Scenario::Guest) {
         Scenario::Overload(args) => overload::run(args),
         Scenario::FalseAlarm(common) => false_alarm::run(common),
         Scenario::Idle(common) => idle::run(common),
+        Scenario::Live(args) => live::run(args),
+        Scenario::Rescue(args) => rescue::run(args),
+        Scenario::Guest => live::guest(),
     }
 }
 
@@ -81,6 +105,21 @@ pub(crate) fn false_alarm() -> Result<()> {
 
 pub(crate) fn idle() -> Result<()> {
     idle::run(&Common::default())
+}
+
+/// The live checks in both places.
+pub(crate) fn live() -> Result<()> {
+    live::everywhere()
+}
+
+/// A few cells of the rescue table in both places.
+pub(crate) fn rescue_quick() -> Result<()> {
+    rescue::everywhere(true)
+}
+
+/// The whole rescue table in both places.
+pub(crate) fn rescue_full() -> Result<()> {
+    rescue::everywhere(false)
 }
 
 impl Common {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::guest::Guest;
+use super::container::Container;
 use super::state::State;
 
 /// Longer answers than this are not read.
@@ -38,11 +38,11 @@ impl Ports {
     }
 
     /// Waits until the node says that it is ready.
-    pub(super) fn wait_ready(self, guest: &mut dyn Guest, log: &Path) -> Result<()> {
+    pub(super) fn wait_ready(self, container: &mut dyn Container, log: &Path) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
         while get(self.admin, "/readyz").is_err() {
             let said = || std::fs::read_to_string(log).unwrap_or_default();
-            if let Some(exit) = guest.try_wait()? {
+            if let Some(exit) = container.try_wait()? {
                 bail!(
                     "the node ended before it was ready ({exit}): {}",
                     said().trim()

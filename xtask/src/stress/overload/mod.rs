@@ -16,7 +16,7 @@ pub(super) use cell::sample_result;
 pub(super) use cell::{Cell, RunResult};
 pub(super) use run::Observed;
 
-use super::{Common, artifact, guest, report};
+use super::{Common, artifact, container, report};
 use crate::units::{ByteRate, Bytes, Times, parse_duration};
 
 /// How long the load stays at 0.5 C after the overload.
@@ -76,7 +76,7 @@ pub(super) struct Setup {
 
 /// Runs every cell, writes the report, and fails naming the cells that missed a goal.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    guest::ensure_installed(args.common.runtime)?;
+    container::ensure_installed(args.common.runtime)?;
     let setup = Setup {
         binary: artifact::relay(&args.common)?,
         capacity: args.capacity,

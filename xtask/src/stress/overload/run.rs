@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process};
 
 use super::{Cell, RECOVERY, RunResult, Setup};
 use crate::stress::cgroup::{MemoryCgroup, Reading};
-use crate::stress::guest::{self, Exit, Guest, Plan};
+use crate::stress::container::{self, Container, Exit, Plan};
 use crate::stress::load::{Load, LoadReport, Phase};
 use crate::stress::node::{self, Ports};
 use crate::stress::probe::{At, Probe, unix_ms};
@@ -38,7 +38,7 @@ struct End {
 }
 
 pub(super) fn run(setup: &Setup, cell: Cell, number: u32, folder: &Path) -> Result<RunResult> {
-    guest::fresh(folder)?;
+    container::fresh(folder)?;
     let ports = Ports::free()?;
     let mode = if cell.protection { "enforce" } else { "off" };
     let emitter = format!("kind = \"blackhole\"\nrate = \"{}\"", setup.capacity);
@@ -51,16 +51,16 @@ pub(super) fn run(setup: &Setup, cell: Cell, number: u32, folder: &Path) -> Resu
         folder,
         limit_bytes: cell.limit.0,
     };
-    let (mut guest, counters) = guest::start(setup.common.runtime, &plan)?;
-    ports.wait_ready(guest.as_mut(), &folder.join("node.log"))?;
-    let (observed, end) = observe(setup, cell, ports, guest, counters, folder)?;
+    let (mut container, counters) = container::start(setup.common.runtime, &plan)?;
+    ports.wait_ready(container.as_mut(), &folder.join("node.log"))?;
+    let (observed, end) = observe(setup, cell, ports, container, counters, folder)?;
     std::fs::write(
         folder.join("chart.svg"),
         chart::draw(&name, cell.limit.0, &observed),
     )?;
     let mut result = result(setup, cell, number, &observed, &end);
     result.failures = verdict::failures(&result);
-    guest::discard(folder)?;
+    container::discard(folder)?;
     Ok(result)
 }
 
@@ -68,7 +68,7 @@ fn observe(
     setup: &Setup,
     cell: Cell,
     ports: Ports,
-    mut guest: Box<dyn Guest>,
+    mut container: Box<dyn Container>,
     counters: MemoryCgroup,
     folder: &Path,
 ) -> Result<(Observed, End)> {
@@ -93,15 +93,15 @@ fn observe(
     ];
     let url = ports.ingest_url();
     let mut load = Load::start(&setup.binary, &url, cell.body.0, &phases, folder)?;
-    let early_unix_ms = watch(guest.as_mut(), &mut load)?;
+    let early_unix_ms = watch(container.as_mut(), &mut load)?;
     let load = load.finish()?;
-    let exit = stop(guest.as_mut())?;
+    let exit = stop(container.as_mut())?;
     let states = states.finish()?;
     let memory = memory.finish()?;
     let last = memory.last().map_or(0, |at| at.value.oom_kills);
     let oom_kills = counters.read().map_or(last, |reading| reading.oom_kills);
-    let oom_kills = oom_kills.max(u64::from(guest.reports_oom_kill()));
-    guest.remove()?;
+    let oom_kills = oom_kills.max(u64::from(container.reports_oom_kill()));
+    container.remove()?;
     let log = std::fs::read_to_string(folder.join("node.log")).context("node.log")?;
     let fall_ms = overload.as_secs_f64() * 1000.0;
     let observed = Observed {
@@ -122,9 +122,9 @@ fn observe(
 }
 
 /// Waits for the load to end; when the node ends first, ends the load and says when.
-fn watch(guest: &mut dyn Guest, load: &mut Load) -> Result<Option<f64>> {
+fn watch(container: &mut dyn Container, load: &mut Load) -> Result<Option<f64>> {
     while !load.is_done()? {
-        if guest.try_wait()?.is_some() {
+        if container.try_wait()?.is_some() {
             let died_unix_ms = unix_ms();
             load.interrupt()?;
             return Ok(Some(died_unix_ms));
@@ -135,12 +135,12 @@ fn watch(guest: &mut dyn Guest, load: &mut Load) -> Result<Option<f64>> {
 }
 
 /// Asks the node to drain and waits for its end; `None` when it does not come.
-fn stop(guest: &mut dyn Guest) -> Result<Option<Exit>> {
-    if let Some(exit) = guest.try_wait()? {
+fn stop(container: &mut dyn Container) -> Result<Option<Exit>> {
+    if let Some(exit) = container.try_wait()? {
         return Ok(Some(exit));
     }
-    kill_process(guest.pid(), Signal::TERM).context("SIGTERM")?;
-    guest::wait(guest, DRAIN_PATIENCE)
+    kill_process(container.pid(), Signal::TERM).context("SIGTERM")?;
+    container::wait(container, DRAIN_PATIENCE)
 }
 
 fn result(setup: &Setup, cell: Cell, run: u32, observed: &Observed, end: &End) -> RunResult {

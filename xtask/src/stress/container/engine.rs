@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 
-use super::{Exit, Guest, MemoryCgroup, Plan, make_rootfs};
+use super::{Container, Exit, MemoryCgroup, Plan, make_rootfs};
 use crate::command::output;
 
 const IMAGE: &str = "relay-stress:latest";
@@ -36,7 +36,7 @@ pub(super) fn ensure_answers(program: &str) -> Result<()> {
 pub(super) fn start(
     program: &'static str,
     plan: &Plan<'_>,
-) -> Result<(Box<dyn Guest>, MemoryCgroup)> {
+) -> Result<(Box<dyn Container>, MemoryCgroup)> {
     import(program, plan)?;
     let data = plan.folder.canonicalize()?.join("data");
     let limit = plan.limit_bytes.to_string();
@@ -70,20 +70,20 @@ pub(super) fn start(
             ])
             .arg("--volume")
             .arg(format!("{}:/data", data.display()))
-            .args([IMAGE, "/relay"])
+            .args([IMAGE, &plan.program()])
             .args(plan.arguments),
     )?;
     let pid = inspect(program, plan.name, "{{.State.Pid}}")?;
     let pid = Pid::from_raw(pid.parse()?).context("the container ended at once")?;
     let counters = MemoryCgroup::of_process(pid)?;
-    let guest = Engine {
+    let container = Engine {
         program,
         name: plan.name.to_owned(),
         pid,
         log: plan.folder.join("node.log"),
         removed: false,
     };
-    Ok((Box::new(guest), counters))
+    Ok((Box::new(container), counters))
 }
 
 fn import(program: &str, plan: &Plan<'_>) -> Result<()> {
@@ -108,7 +108,7 @@ fn inspect(program: &str, name: &str, format: &str) -> Result<String> {
 
 // === impl Engine ===
 
-impl Guest for Engine {
+impl Container for Engine {
     fn pid(&self) -> Pid {
         self.pid
     }

@@ -2,7 +2,7 @@
 
 mod engine;
 mod oci;
-mod runc;
+pub(super) mod runc;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,16 +32,16 @@ pub(super) enum RuntimeKind {
 pub(super) struct Plan<'a> {
     /// Unique on this machine.
     pub(super) name: &'a str,
-    /// The static binary; it becomes `/relay`.
+    /// The static binary; it stands at the root of the container's file system.
     pub(super) binary: &'a Path,
-    /// What `/relay` is called with.
+    /// What it is called with.
     pub(super) arguments: &'a [&'a str],
-    /// A folder of the run: its `data` is the guest's `/data`, its `node.log` the guest's output.
+    /// A folder of the run: its `data` is the container's `/data`, its `node.log` the container's output.
     pub(super) folder: &'a Path,
     pub(super) limit_bytes: u64,
 }
 
-/// How the guest's program ended.
+/// How the container's program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Exit {
@@ -52,7 +52,7 @@ pub(super) enum Exit {
 }
 
 /// A running container.
-pub(super) trait Guest {
+pub(super) trait Container {
     /// The program's process, as seen from here.
     fn pid(&self) -> Pid;
 
@@ -70,7 +70,7 @@ pub(super) trait Guest {
 pub(super) fn start(
     runtime: RuntimeKind,
     plan: &Plan<'_>,
-) -> Result<(Box<dyn Guest>, MemoryCgroup)> {
+) -> Result<(Box<dyn Container>, MemoryCgroup)> {
     std::fs::create_dir_all(plan.folder.join("data"))?;
     match runtime {
         RuntimeKind::Runc => runc::start(plan),
@@ -110,11 +110,11 @@ pub(super) fn discard(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Waits at most this long for the guest to end.
-pub(super) fn wait(guest: &mut dyn Guest, patience: Duration) -> Result<Option<Exit>> {
+/// Waits at most this long for the container to end.
+pub(super) fn wait(container: &mut dyn Container, patience: Duration) -> Result<Option<Exit>> {
     let deadline = Instant::now() + patience;
     loop {
-        if let Some(exit) = guest.try_wait()? {
+        if let Some(exit) = container.try_wait()? {
             return Ok(Some(exit));
         }
         if Instant::now() >= deadline {
@@ -140,13 +140,23 @@ fn make_rootfs(plan: &Plan<'_>) -> Result<PathBuf> {
     for (name, text) in files {
         std::fs::write(rootfs.join("etc").join(name), text)?;
     }
-    let program = rootfs.join("relay");
+    let program = rootfs.join(plan.program().trim_start_matches('/'));
     // A hard link spares a copy a run; across file systems it has to be one.
     std::fs::remove_file(&program).ok();
     if std::fs::hard_link(plan.binary, &program).is_err() {
         std::fs::copy(plan.binary, &program)?;
     }
     Ok(rootfs)
+}
+
+// === impl Plan ===
+
+impl Plan<'_> {
+    /// The program's path in the container.
+    fn program(&self) -> String {
+        let name = self.binary.file_name().unwrap_or_default();
+        format!("/{}", name.to_string_lossy())
+    }
 }
 
 // === impl Exit ===

@@ -4,16 +4,27 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// A container with its own processes, mounts and memory limit, in the host's network so that it
-/// listens on the host's loopback. No capability, no swap beyond the limit.
+use crate::stress::cgroup::Version;
+
+/// A container with its own processes and mounts, in the host's network so that it listens on the host's loopback. No
+/// capability. Where version 2 of cgroups stands alone, also a cgroup namespace of its own, as the engines do it there.
 pub(super) fn config(
+    program: &str,
     arguments: &[&str],
     data: &Path,
-    limit_bytes: u64,
     cgroups_path: &str,
+    resources: &Value,
 ) -> Value {
-    let mut args = vec!["/relay"];
+    let mut args = vec![program];
     args.extend(arguments);
+    let mut namespaces = vec!["pid", "mount", "ipc", "uts"];
+    if Version::here() == Version::V2 {
+        namespaces.push("cgroup");
+    }
+    let namespaces: Vec<_> = namespaces
+        .iter()
+        .map(|kind| json!({ "type": kind }))
+        .collect();
     json!({
         "ociVersion": "1.0.2",
         "root": { "path": "rootfs", "readonly": true },
@@ -35,12 +46,15 @@ pub(super) fn config(
         ],
         "linux": {
             "cgroupsPath": cgroups_path,
-            "namespaces": [
-                { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" },
-            ],
-            "resources": { "memory": { "limit": limit_bytes, "swap": limit_bytes } },
+            "namespaces": namespaces,
+            "resources": resources,
         },
     })
+}
+
+/// A memory limit, and no swap beyond it.
+pub(super) fn memory(limit_bytes: u64) -> Value {
+    json!({ "memory": { "limit": limit_bytes, "swap": limit_bytes } })
 }
 
 fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value {
@@ -53,7 +67,8 @@ mod tests {
 
     #[test]
     fn the_limit_covers_swap_and_the_network_is_the_hosts() {
-        let config = config(&["run"], Path::new("/x"), 64 << 20, "/relay/y");
+        let resources = memory(64 << 20);
+        let config = config("/relay", &["run"], Path::new("/x"), "/relay/y", &resources);
         let memory = &config["linux"]["resources"]["memory"];
         assert_eq!(memory["limit"], memory["swap"]);
         let namespaces = config["linux"]["namespaces"].as_array().unwrap();
