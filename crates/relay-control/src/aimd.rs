@@ -19,6 +19,15 @@
 //! - While recovering below `exit`, each cooldown adds `increase`. Between `exit` and `enter`
 //!   nothing moves.
 //! - Recovering → Degraded cuts only where the cooldown allows it, otherwise it keeps the scale.
+//! - The lowest priority has a scale of its own with a lower floor: it is cut and grown with the
+//!   other, and reaches the floor as soon as a cut would leave less than one `increase`. At 20 times
+//!   the capacity a tenth of everything is still twice too much.
+//!
+//! **Kept memory.** An allocator keeps pages after they were freed, and a governor that follows
+//! memory alone would never recover from that. Where live bytes are counted
+//! ([`Aimd::step_with_live`]), an episode is judged by them as soon as they are below `exit`, as if
+//! they were the pressure, until memory itself has come down. Should memory rise by 5 % of the limit
+//! all the same, it is not the allocator, and pressure alone counts for the rest of the episode.
 //!
 //! | field | default | why |
 //! |---|---|---|
@@ -28,37 +37,25 @@
 //! | `increase` | 0.05 | 10 steps from 0.5 to 1 |
 //! | `decrease_factor` | 0.5 | RFC 5681's halving |
 //! | `floor` | 0.10 | something always passes; 0 closes entirely |
+//! | `lowest_floor` | 0 | of the lowest priority: it makes room for the others |
 //! | `cooldown` | 30 s | recovery from 0.5 takes 300 s; at 50 ms, half a second |
 //!
 //! **Source.** Chiu and Jain, *Analysis of the Increase and Decrease Algorithms for Congestion
 //! Avoidance in Computer Networks* (1989); RFC 5681 §3.1. We deviate in acting on a threshold of
 //! memory instead of on loss, with a cooldown in the place of a round trip.
 
+mod config;
+
 use std::{fmt, time::Duration};
 
-use crate::error::{InvalidConfig, require};
+pub use self::config::AimdConfig;
+use crate::error::InvalidConfig;
 
 /// Ten additions of 0.05 to 0.5 end 1e-16 short of 1.
 const EPSILON: f64 = 1e-9;
 
-/// Constants of the governor.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AimdConfig {
-    /// Pressure at or above which the governor degrades.
-    pub enter: f64,
-    /// Pressure below which it recovers.
-    pub exit: f64,
-    /// Pressure at or above which it cuts again.
-    pub critical: f64,
-    /// What one recovery step adds to the scale.
-    pub increase: f64,
-    /// What one cut multiplies the scale with.
-    pub decrease_factor: f64,
-    /// The scale never falls below this.
-    pub floor: f64,
-    /// Least time between two steps of the same direction.
-    pub cooldown: Duration,
-}
+/// Memory that rises by this share of the limit is not merely kept.
+const KEPT_RISE: f64 = 0.05;
 
 /// Which way the governor is going. Displayed in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -79,6 +76,19 @@ pub struct Governor {
     pub state: GovernorState,
     /// Share of the nominal rate, from the floor to 1.
     pub scale: f64,
+    /// The same for the lowest priority, from its floor to `scale`.
+    pub lowest_scale: f64,
+}
+
+/// Is the memory of this episode only kept by the allocator?
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kept {
+    /// Nothing says so.
+    No,
+    /// Live bytes do. The lowest pressure since then.
+    Since(f64),
+    /// It was thought so, and then memory rose.
+    Refuted,
 }
 
 /// The law and its state.
@@ -103,72 +113,7 @@ pub struct Aimd {
     last_growth: Duration,
     /// The one cut that does not wait is still to come in this episode.
     may_cut_at_critical: bool,
-}
-
-// === impl AimdConfig ===
-
-impl AimdConfig {
-    fn check(&self) -> Result<(), InvalidConfig> {
-        let Self {
-            enter,
-            exit,
-            critical,
-            increase,
-            decrease_factor,
-            floor,
-            ..
-        } = *self;
-        require(
-            exit > 0.0 && exit < enter,
-            "aimd.exit",
-            &exit,
-            format_args!("must be above 0 and below aimd.enter ({enter})"),
-        )?;
-        require(
-            enter <= critical,
-            "aimd.enter",
-            &enter,
-            format_args!("must be at most aimd.critical ({critical})"),
-        )?;
-        require(
-            critical <= 1.0,
-            "aimd.critical",
-            &critical,
-            "must be at most 1",
-        )?;
-        require(
-            increase > 0.0 && increase <= 1.0,
-            "aimd.increase",
-            &increase,
-            "must be above 0 and at most 1",
-        )?;
-        require(
-            decrease_factor > 0.0 && decrease_factor < 1.0,
-            "aimd.decrease_factor",
-            &decrease_factor,
-            "must be above 0 and below 1",
-        )?;
-        require(
-            (0.0..1.0).contains(&floor),
-            "aimd.floor",
-            &floor,
-            "must be at least 0 and below 1",
-        )
-    }
-}
-
-impl Default for AimdConfig {
-    fn default() -> Self {
-        Self {
-            enter: 0.70,
-            exit: 0.55,
-            critical: 0.90,
-            increase: 0.05,
-            decrease_factor: 0.5,
-            floor: 0.10,
-            cooldown: Duration::from_secs(30),
-        }
-    }
+    kept: Kept,
 }
 
 // === impl GovernorState ===
@@ -198,7 +143,7 @@ impl Aimd {
     /// # Errors
     ///
     /// [`InvalidConfig`] unless `0 < exit < enter ≤ critical ≤ 1`, `0 < increase ≤ 1`,
-    /// `0 < decrease_factor < 1` and `0 ≤ floor < 1`.
+    /// `0 < decrease_factor < 1` and `0 ≤ lowest_floor ≤ floor < 1`.
     pub fn try_new(config: AimdConfig) -> Result<Self, InvalidConfig> {
         config.check()?;
         Ok(Self {
@@ -206,7 +151,9 @@ impl Aimd {
             governor: Governor {
                 state: GovernorState::Normal,
                 scale: 1.0,
+                lowest_scale: 1.0,
             },
+            kept: Kept::No,
             last_cut: None,
             last_growth: Duration::ZERO,
             may_cut_at_critical: false,
@@ -215,13 +162,33 @@ impl Aimd {
 
     /// Takes the pressure at `now` and answers what holds from now on. One change of scale a step.
     pub fn step(&mut self, pressure: f64, now: Duration) -> Governor {
+        self.step_with_live(pressure, None, now)
+    }
+
+    /// [`step`](Self::step) where live bytes are counted: `live` is what the allocator has handed
+    /// out and not got back, divided by the limit that `pressure` refers to.
+    ///
+    /// ```
+    /// use relay_control::{Aimd, AimdConfig, GovernorState};
+    /// use std::time::Duration;
+    ///
+    /// let mut aimd = Aimd::try_new(AimdConfig::default())?;
+    /// let s = Duration::from_secs;
+    /// aimd.step_with_live(0.80, Some(0.75), s(1));
+    /// // All was worked off and freed, and the pages were kept.
+    /// let governor = aimd.step_with_live(0.80, Some(0.10), s(2));
+    /// assert_eq!(governor.state, GovernorState::Recovering);
+    /// # Ok::<(), relay_control::InvalidConfig>(())
+    /// ```
+    pub fn step_with_live(&mut self, pressure: f64, live: Option<f64>, now: Duration) -> Governor {
+        let judged = self.judged(pressure, live);
         match self.governor.state {
-            GovernorState::Normal | GovernorState::Recovering if pressure >= self.config.enter => {
+            GovernorState::Normal | GovernorState::Recovering if judged >= self.config.enter => {
                 self.degrade(now);
             }
-            GovernorState::Degraded if pressure >= self.config.critical => self.cut_again(now),
-            GovernorState::Degraded if pressure < self.config.exit => self.start_recovery(now),
-            GovernorState::Recovering if pressure < self.config.exit => self.grow(now),
+            GovernorState::Degraded if judged >= self.config.critical => self.cut_again(now),
+            GovernorState::Degraded if judged < self.config.exit => self.start_recovery(now),
+            GovernorState::Recovering if judged < self.config.exit => self.grow(now),
             _ => {}
         }
         self.governor
@@ -248,9 +215,37 @@ impl Aimd {
     }
 
     fn cut(&mut self, now: Duration) {
-        let cut = self.governor.scale * self.config.decrease_factor;
-        self.governor.scale = cut.max(self.config.floor);
+        let c = &self.config;
+        let cut = |scale: f64, floor: f64| {
+            let cut = scale * c.decrease_factor;
+            // What one step of recovery would more than double is as good as shut.
+            if cut < c.increase {
+                floor
+            } else {
+                cut.max(floor)
+            }
+        };
+        self.governor.scale = cut(self.governor.scale, c.floor);
+        self.governor.lowest_scale = cut(self.governor.lowest_scale, c.lowest_floor);
         self.last_cut = Some(now);
+    }
+
+    fn judged(&mut self, pressure: f64, live: Option<f64>) -> f64 {
+        let Some(live) = live.filter(|_| pressure >= self.config.exit) else {
+            self.kept = Kept::No;
+            return pressure;
+        };
+        let freed = self.governor.state == GovernorState::Degraded && live < self.config.exit;
+        self.kept = match self.kept {
+            Kept::No if freed => Kept::Since(pressure),
+            Kept::Since(lowest) if pressure > lowest + KEPT_RISE => Kept::Refuted,
+            Kept::Since(lowest) => Kept::Since(lowest.min(pressure)),
+            unchanged => unchanged,
+        };
+        match self.kept {
+            Kept::Since(_) => live,
+            Kept::No | Kept::Refuted => pressure,
+        }
     }
 
     fn start_recovery(&mut self, now: Duration) {
@@ -264,9 +259,13 @@ impl Aimd {
         }
         self.last_growth = now;
         self.governor.scale += self.config.increase;
+        self.governor.lowest_scale += self.config.increase;
         if self.governor.scale >= 1.0 - EPSILON {
-            self.governor.scale = 1.0;
-            self.governor.state = GovernorState::Normal;
+            self.governor = Governor {
+                state: GovernorState::Normal,
+                scale: 1.0,
+                lowest_scale: 1.0,
+            };
         }
     }
 

@@ -21,8 +21,12 @@
 //! - While the drain is not yet known but memory will reach the setpoint within the look-ahead, the
 //!   provisional drain of the first intervals is used: a burst may come faster than knowledge.
 //! - Above the setpoint with next to nothing queued, memory is held by something else (an allocator
-//!   keeping pages, a neighbour): admitting less than the drain would free nothing, so exactly the
-//!   drain is admitted. From the error level on this leniency ends.
+//!   keeping pages, a neighbour): admitting less than the drain would free nothing, so the drain is
+//!   admitted, and up to a quarter more the emptier the queue: with exactly the drain, an estimate
+//!   from a slow spell would confirm itself. From the error level's pressure on this leniency ends, unless live bytes say
+//!   that what was queued has been freed: then it goes on below critical, where neither a level that
+//!   is merely held by its hysteresis refuses a class nor the governor acts. It needs memory that
+//!   does not rise.
 //! - A silent sensor shows what it showed last until the timeout. After it: scale × 0.5, ledger ×
 //!   0.5, the lowest class refused, the rate at most the drain.
 //! - Ordinary overload rests at the setpoint and so at level normal. Above it the floors refuse
@@ -41,11 +45,18 @@ use crate::{
     ladder::Ladder,
     level::Level,
     memory::{Memory, Reading},
-    slope::Slope,
+    slope::{self, Slope},
 };
 
 /// What is left of scale and ledger while the sensor is not to be trusted.
 const STALE_SHARE: f64 = 0.5;
+
+/// How much more than the drain an empty queue is offered, to see whether the consumer takes it.
+const PROBE: f64 = 0.25;
+
+/// Memory that rises faster than this, in limits a second, is not merely kept: at this rate the
+/// room between error and critical lasts five seconds.
+const KEPT_RISE_PER_SECOND: f64 = 0.01;
 
 /// All laws and their state. Stepping it neither allocates nor blocks.
 ///
@@ -64,6 +75,7 @@ const STALE_SHARE: f64 = 0.5;
 ///         soft_limit_bytes: None,
 ///     }),
 ///     ledger_used_bytes: 40 << 20,
+///     live_bytes: None,
 ///     delivered_bytes: 0,
 ///     backlog: true,
 /// };
@@ -85,12 +97,14 @@ pub struct Controller {
     answered_at: Option<Duration>,
     emergency_since: Option<Duration>,
     shed: bool,
+    kept: bool,
 }
 
 /// What the gate is told, and why.
 struct Admission {
     rate_bytes_per_second: Option<f64>,
     scale: f64,
+    lowest_scale: f64,
     reason: Reason,
 }
 
@@ -111,11 +125,12 @@ impl Controller {
             drain_match: DrainMatch::try_new(config.drain.clone())?,
             drain_meter: DrainMeter::new(config.drain.time_constant, config.drain.expiry),
             ledger: Ledger::try_new(config.ledger.clone())?,
-            slope: Slope::new(),
+            slope: Slope::new(slope::SHORT),
             memory: Reading::Unknown,
             answered_at: None,
             emergency_since: None,
             shed: false,
+            kept: false,
             config,
         };
         controller.config.check_neighbours()?;
@@ -133,6 +148,9 @@ impl Controller {
         self.shed = level >= Level::Critical || (self.shed && level >= Level::Error);
         let admission = self.admission(input, sensor_stale, now);
         let distrust = if sensor_stale { STALE_SHARE } else { 1.0 };
+        self.kept = self.is_kept_by_allocator(input);
+        let lenient = level < Level::Emergency && self.kept;
+        let floor = if lenient { 0 } else { floor(level) };
         Decision {
             level,
             previous_level,
@@ -143,10 +161,11 @@ impl Controller {
             rate_bytes_per_second: admission.rate_bytes_per_second,
             drain_bytes_per_second: self.drain_meter.known(),
             scale: admission.scale * distrust,
+            lowest_scale: admission.lowest_scale * distrust,
             governor: self.aimd.governor(),
             ledger_bytes: (self.ledger.bytes() as f64 * distrust) as u64,
             cost_factor: self.ledger.cost_factor(),
-            floor: floor(level).max(u8::from(sensor_stale)),
+            floor: floor.max(u8::from(sensor_stale)),
             shed: self.shed,
             shutdown: self.is_sustained_emergency(now),
             reason: admission.reason,
@@ -173,7 +192,8 @@ impl Controller {
                 self.slope.update(pressure, now);
                 self.ladder.step(&memory);
                 self.ledger.step(&memory, input.ledger_used_bytes, now);
-                self.aimd.step(pressure, now);
+                let live = live_share(input, &memory);
+                self.aimd.step_with_live(pressure, live, now);
                 let emergency = self.ladder.is_emergency(&memory);
                 self.emergency_since = emergency.then(|| self.emergency_since.unwrap_or(now));
             }
@@ -210,11 +230,12 @@ impl Controller {
     }
 
     fn governed(&self) -> Admission {
-        let scale = self.aimd.governor().scale;
-        if scale < 1.0 {
+        let governor = self.aimd.governor();
+        if governor.scale < 1.0 {
             Admission {
                 rate_bytes_per_second: self.nominal(),
-                scale,
+                scale: governor.scale,
+                lowest_scale: governor.lowest_scale,
                 reason: Reason::Governor,
             }
         } else {
@@ -235,15 +256,16 @@ impl Controller {
             }
             Some(drain) => self.matched(drain, input, memory),
         };
-        let overrun = pressure >= self.config.ladder.error;
-        let scale = self.aimd.governor().scale;
-        if scale == 1.0 || (drain.is_some() && !overrun) {
+        let overrun = pressure >= self.config.ladder.error && !self.kept;
+        let governor = self.aimd.governor();
+        if governor.scale == 1.0 || (drain.is_some() && !overrun) {
             return admission;
         }
         let rate = admission.rate_bytes_per_second.or_else(|| self.nominal());
         Admission {
             rate_bytes_per_second: rate,
-            scale,
+            scale: governor.scale,
+            lowest_scale: governor.lowest_scale,
             reason: Reason::Governor,
         }
     }
@@ -262,12 +284,36 @@ impl Controller {
         if rate >= drain {
             return Admission::unscaled(Some(rate), Reason::BelowSetpoint);
         }
-        let small = input.ledger_used_bytes < meaningful_bytes(situation.limit_bytes);
-        if small && situation.pressure < self.config.ladder.error {
+        let small_bytes = meaningful_bytes(situation.limit_bytes);
+        let unused = 1.0 - input.ledger_used_bytes as f64 / small_bytes as f64;
+        let calm = situation.pressure < self.config.ladder.error;
+        if calm && unused > 0.0 {
+            Admission::unscaled(Some(drain * (1.0 + PROBE * unused)), Reason::QueueSmall)
+        } else if self.kept {
+            // Near critical there is no room to find out in.
             Admission::unscaled(Some(drain), Reason::QueueSmall)
         } else {
             Admission::unscaled(Some(rate), Reason::AboveSetpoint)
         }
+    }
+
+    /// Memory is high only because freed pages are kept: hardly anything is queued or live, and it
+    /// does not rise. Ends at critical, where a mistake would leave too little room, and with twice
+    /// the queue with which it began, so that a batch more or less does not make it flicker.
+    fn is_kept_by_allocator(&self, input: &Input) -> bool {
+        let Reading::Known(memory) = self.memory else {
+            return false;
+        };
+        let small_bytes = meaningful_bytes(memory.steering_limit_bytes());
+        let queued_max = if self.kept {
+            2 * small_bytes
+        } else {
+            small_bytes
+        };
+        let freed = live_share(input, &memory).is_some_and(|live| live < self.config.aimd.exit);
+        let rises = self.slope.rise_per_second() > KEPT_RISE_PER_SECOND;
+        let queue_small = input.ledger_used_bytes < queued_max;
+        queue_small && freed && !rises && memory.pressure() < self.config.ladder.critical
     }
 
     fn drain_in_force(&self, now: Duration) -> Option<f64> {
@@ -293,9 +339,18 @@ impl Admission {
         Self {
             rate_bytes_per_second,
             scale: 1.0,
+            lowest_scale: 1.0,
             reason,
         }
     }
+}
+
+/// Live bytes as a share of the limit that pressure refers to.
+fn live_share(input: &Input, memory: &Memory) -> Option<f64> {
+    let limit_bytes = memory.steering_limit_bytes().max(1);
+    input
+        .live_bytes
+        .map(|live| live as f64 / limit_bytes as f64)
 }
 
 /// The lowest priority class that a level admits.

@@ -15,6 +15,8 @@ pub struct Input {
     pub memory: Reading<Memory>,
     /// Accounted bytes that the ledger holds now.
     pub ledger_used_bytes: u64,
+    /// Bytes that the allocator has handed out and not got back, `None` where nobody counts them.
+    pub live_bytes: Option<u64>,
     /// Accounted bytes delivered to every reliable subscription, ever: a total that only grows.
     /// Dropped events do not count.
     pub delivered_bytes: u64,
@@ -51,7 +53,7 @@ pub enum Reason {
     /// At or above the setpoint: the drain or less.
     AboveSetpoint,
     /// Above the setpoint, but with so little queued that holding back would free nothing: the
-    /// drain.
+    /// drain, and a little more.
     QueueSmall,
     /// The governor scales the nominal rate.
     Governor,
@@ -76,6 +78,8 @@ pub struct Decision {
     pub drain_bytes_per_second: Option<f64>,
     /// What the gate multiplies its rate with: 1 unless the governor acts or the sensor is stale.
     pub scale: f64,
+    /// `scale` for the lowest priority, whose floor may be lower.
+    pub lowest_scale: f64,
     /// What the governor says, acting or not.
     pub governor: Governor,
     /// Accounted bytes that the ledger may hold.

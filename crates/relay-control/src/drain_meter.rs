@@ -4,18 +4,29 @@
 //! they have something to consume. Measured over idle time it is merely the offered load, and a
 //! limit taken from it would hold the load where it happens to be.
 //!
-//! **Law.** Over intervals with a backlog `i`, of length Δtᵢ and with bᵢ bytes delivered, both
-//! weighted by how long ago they were:
+//! **Law.** Over gaps with a backlog `i`, each from one delivery to the next, of length Δtᵢ and with
+//! bᵢ bytes at its end, both weighted by how long ago they were:
 //!
 //! ```text
-//! drain = Σ wᵢ·bᵢ/Δtᵢ ÷ Σ wᵢ,    wᵢ = (1 − exp(−Δtᵢ/τ)) · Π later (1 − wⱼ)
+//! estimate = Σ wᵢ·bᵢ/Δtᵢ ÷ Σ wᵢ,    wᵢ = (1 − exp(−Δtᵢ/τ)) · Π later (1 − wⱼ)
+//! gap      = Σ wᵢ·Δtᵢ ÷ Σ wᵢ
+//! drain    = estimate · min(1, 3 · gap ÷ time since the last delivery)
 //! ```
 //!
 //! Dividing by the sum of the weights makes it the plain mean at first and an exponentially
 //! weighted one later (the bias correction of Kingma and Ba, *Adam*, 2015, §3), so that the
-//! estimate is of use from the first interval on.
+//! estimate is of use from the first delivery on.
 //!
-//! - **Known** after [`KNOWN_AFTER`] of backlog. Until then it is provisional.
+//! A gap in which the queue ran empty shows only that the consumer takes this much at least. It counts
+//! where that is more than the estimate: otherwise an estimate from a slow minute would admit so
+//! little that the queue never stands, nothing is measured, and the estimate never changes.
+//!
+//! Gaps and not ticks, because many consumers answer in lumps: to one that confirms a batch every two
+//! seconds, forty ticks without a byte are nothing special, and a law that took them for a stop would
+//! starve it. Only when a gap is three times as long as usual does the drain fall, and then to what a
+//! delivery now would make of it.
+//!
+//! - **Known** after [`KNOWN_AFTER`] of backlog and one delivery. Until then it is provisional.
 //! - **In force** while there is a backlog and for [`RELEASE_AFTER`] after it.
 //! - **Forgotten** after `expiry` without a backlog: a burst after an idle stretch meets an unknown
 //!   drain, not the low one of some slow minute in the past. A burst before that starts from the
@@ -28,6 +39,9 @@ use crate::ewma::weight;
 /// Four ticks of 50 ms: at 64 KiB an event and 1 MiB/s, three deliveries.
 const KNOWN_AFTER: Duration = Duration::from_millis(200);
 
+/// Gaps are spread like waiting times: one in twenty is three times as long as the mean.
+const GAP_SLACK: f64 = 3.0;
+
 /// Two ticks of 50 ms: one empty moment between two batches does not open the gate.
 const RELEASE_AFTER: Duration = Duration::from_millis(100);
 
@@ -38,8 +52,11 @@ pub(crate) struct DrainMeter {
     expiry: Duration,
     last: Option<(u64, Duration)>,
     weighted_rate: f64,
+    weighted_gap: f64,
     weights: f64,
     observed: Duration,
+    /// Time with a backlog since the last delivery.
+    waiting: Duration,
     last_backlog: Option<Duration>,
     last_known: Option<f64>,
 }
@@ -51,8 +68,10 @@ impl DrainMeter {
             expiry,
             last: None,
             weighted_rate: 0.0,
+            weighted_gap: 0.0,
             weights: 0.0,
             observed: Duration::ZERO,
+            waiting: Duration::ZERO,
             last_backlog: None,
             last_known: None,
         }
@@ -69,16 +88,18 @@ impl DrainMeter {
             return;
         }
         self.last = Some((delivered_bytes, now));
+        let bytes = delivered_bytes.checked_sub(before_bytes);
         if backlog {
             self.last_backlog = Some(now);
-            // A total that went down was started anew: this interval says nothing.
-            if let Some(bytes) = delivered_bytes.checked_sub(before_bytes) {
-                self.add(bytes, elapsed);
-            }
-        } else if self
-            .since_backlog(now)
-            .is_none_or(|idle| idle >= self.expiry)
-        {
+        }
+        match bytes {
+            Some(bytes) if backlog => self.add(bytes, elapsed),
+            Some(bytes) => self.add_lower_bound(bytes, elapsed),
+            // A total that went down was started anew: this gap says nothing.
+            None => self.waiting = Duration::ZERO,
+        }
+        let idle = self.since_backlog(now);
+        if idle.is_none_or(|idle| idle >= self.expiry) {
             self.forget();
         }
     }
@@ -86,13 +107,15 @@ impl DrainMeter {
     /// Bytes a second, once known and until it expires.
     pub(crate) fn known(&self) -> Option<f64> {
         (self.observed >= KNOWN_AFTER)
-            .then(|| self.provisional())
+            .then(|| self.present())
             .flatten()
     }
 
-    /// Bytes a second, from whatever has been seen.
+    /// Bytes a second, from whatever has been seen: nothing, where something waits and nothing was
+    /// ever delivered.
     pub(crate) fn provisional(&self) -> Option<f64> {
-        (self.weights > 0.0).then(|| self.weighted_rate / self.weights)
+        let waiting = (!self.observed.is_zero()).then_some(0.0);
+        self.present().or(waiting)
     }
 
     /// The last known estimate, kept when it expires.
@@ -107,16 +130,53 @@ impl DrainMeter {
     }
 
     fn add(&mut self, bytes: u64, elapsed: Duration) {
-        let weight = weight(elapsed, self.time_constant);
-        let rate = bytes as f64 / elapsed.as_secs_f64();
-        self.weighted_rate += weight * (rate - self.weighted_rate);
-        self.weights += weight * (1.0 - self.weights);
         self.observed = self.observed.saturating_add(elapsed);
+        self.waiting = self.waiting.saturating_add(elapsed);
+        if bytes == 0 {
+            return;
+        }
+        self.sample(bytes);
         self.last_known = self.known().or(self.last_known);
+    }
+
+    /// The queue ran empty: the consumer may have had to wait, and takes this much at least.
+    fn add_lower_bound(&mut self, bytes: u64, elapsed: Duration) {
+        self.waiting = self.waiting.saturating_add(elapsed);
+        let rate = bytes as f64 / self.waiting.as_secs_f64();
+        if self.weights > 0.0 && rate > self.weighted_rate / self.weights {
+            self.sample(bytes);
+        }
+        self.waiting = Duration::ZERO;
+    }
+
+    /// One gap, just over, with these bytes at its end.
+    fn sample(&mut self, bytes: u64) {
+        let gap = std::mem::take(&mut self.waiting);
+        let weight = weight(gap, self.time_constant);
+        let rate = bytes as f64 / gap.as_secs_f64();
+        self.weighted_rate += weight * (rate - self.weighted_rate);
+        self.weighted_gap += weight * (gap.as_secs_f64() - self.weighted_gap);
+        self.weights += weight * (1.0 - self.weights);
+    }
+
+    /// The estimate, less what a gap that is longer than usual says.
+    fn present(&self) -> Option<f64> {
+        if self.weights <= 0.0 {
+            return None;
+        }
+        let usual = GAP_SLACK * self.weighted_gap / self.weights;
+        let waiting = self.waiting.as_secs_f64();
+        let share = if waiting > usual {
+            usual / waiting
+        } else {
+            1.0
+        };
+        Some(self.weighted_rate / self.weights * share)
     }
 
     fn forget(&mut self) {
         self.weighted_rate = 0.0;
+        self.weighted_gap = 0.0;
         self.weights = 0.0;
         self.observed = Duration::ZERO;
     }
@@ -206,6 +266,68 @@ mod tests {
         assert_eq!(run.meter.known(), None);
         assert_eq!(run.meter.provisional(), None);
         assert!((run.meter.last_known().unwrap() / MIB as f64 - 20.0).abs() < 1e-6);
+    }
+
+    /// A batch confirmed every two seconds: forty ticks of nothing are no stop.
+    #[test]
+    fn a_consumer_that_answers_every_two_seconds_is_as_fast_as_its_answers_say() {
+        let mut run = Run::new();
+        for answer in 0..10 {
+            run.ticks(39, 0, true);
+            if answer > 0 {
+                let rate = run.meter.known().unwrap() / MIB as f64;
+                assert!((rate - 20.0).abs() < 0.1, "{rate} before answer {answer}");
+            } else {
+                assert_eq!(run.meter.known(), None, "nothing was ever delivered");
+                assert_eq!(run.meter.provisional(), Some(0.0));
+            }
+            run.ticks(1, 40 * MIB, true);
+        }
+    }
+
+    /// After a slow minute: so little is admitted that each answer empties the queue.
+    #[test]
+    fn an_estimate_that_is_too_low_finds_its_way_up_though_the_queue_never_stands() {
+        let mut run = Run::new();
+        run.ticks(40, MIB / 10, true);
+        let mut estimates = vec![run.meter.known().unwrap()];
+        for _ in 0..20 {
+            let admitted = (1.5 * estimates.last().unwrap() * 0.3) as u64;
+            run.ticks(5, 0, true);
+            run.ticks(1, admitted, false);
+            assert!(run.in_force());
+            estimates.push(run.meter.known().unwrap());
+        }
+        assert!(
+            estimates.windows(2).all(|pair| pair[1] > 1.05 * pair[0]),
+            "{estimates:?}"
+        );
+        let high = *estimates.last().unwrap();
+        run.ticks(40, 1, false);
+        assert_eq!(
+            run.meter.known(),
+            Some(high),
+            "a lower bound is no upper one"
+        );
+    }
+
+    #[test]
+    fn a_gap_much_longer_than_usual_is_a_stop() {
+        let mut run = Run::new();
+        run.ticks(40, MIB, true);
+        let after = |run: &mut Run, ticks| {
+            run.ticks(ticks, 0, true);
+            run.meter.known().unwrap() / MIB as f64
+        };
+        assert!((after(&mut run, 3) - 20.0).abs() < 1e-6);
+        assert!(
+            (after(&mut run, 3) - 10.0).abs() < 1e-6,
+            "6 instead of 3 ticks"
+        );
+        assert!(after(&mut run, 54) < 1.01, "three seconds");
+        assert!((run.meter.last_known().unwrap() / MIB as f64 - 20.0).abs() < 1e-6);
+        run.ticks(60, MIB, true);
+        assert!(run.meter.known().unwrap() / MIB as f64 > 18.0, "and back");
     }
 
     #[test]

@@ -11,13 +11,28 @@
 //!
 //! | law | struct | for |
 //! |---|---|---|
+//! | *how near* | | |
 //! | ladder | [`Ladder`] | one word for how near the limit is, with hysteresis |
+//! | forecast | [`Forecast`] | how long until the first of several limits is met |
+//! | stall alarm | [`PressureAlarm`] | pressure stall information that stays high |
+//! | latch-up | [`LatchUp`] | a gate that stays shut for memory nobody uses |
+//! | *how much* | | |
 //! | drain matching | [`DrainMatch`] | admitting what goes out again |
 //! | AIMD | [`Aimd`] | admitting less when only memory is known |
-//! | RED | [`Red`] | dropping a few events early |
+//! | RED | [`Red`], [`DropSpread`] | dropping a few events early, evenly |
 //! | ledger | [`Ledger`] | how many bytes may be queued, by what they really cost |
+//! | throttle | [`Throttle`] | slowing a publisher that can wait |
+//! | all of these | [`Controller`] | one decision a tick |
+//! | *how large* | | |
+//! | buffer sizer | [`BufferSize`] | how many events a subscription may queue |
+//! | pool sizer | [`PoolSize`] | how many workers run side by side |
+//! | arbiter | [`Arbiter`] | which of the slow actuators moves next |
+//! | *how often* | | |
+//! | pace | [`Pace`] | how long to wait until the next look |
+//! | back-off | [`Backoff`] | how long to wait before trying again |
+//! | start limit | [`StartLimit`] | how many starts in how long |
+//! | breaker | [`Breaker`] | not calling what keeps failing |
 //! | average | [`Ewma`] | a moving average over uneven time |
-//! | all of them | [`Controller`] | one decision a tick |
 //!
 //! Everything is at the root of the crate; the modules hold each law's equation, constants and
 //! sources.
@@ -40,6 +55,7 @@
 //!             soft_limit_bytes: None,
 //!         }),
 //!         ledger_used_bytes: 21 << 20,
+//!         live_bytes: None,
 //!         delivered_bytes: u64::from(n) * 50_000,
 //!         backlog: true,
 //!     };
@@ -63,6 +79,10 @@
 #![forbid(unsafe_code)]
 
 pub mod aimd;
+pub mod arbiter;
+pub mod backoff;
+pub mod breaker;
+pub mod buffer_size;
 mod config;
 pub mod controller;
 pub mod cost;
@@ -71,14 +91,30 @@ pub mod drain_match;
 mod drain_meter;
 mod error;
 pub mod ewma;
+pub mod forecast;
 pub mod ladder;
+pub mod latch_up;
 mod level;
 mod memory;
+pub mod pace;
+pub mod pool_size;
+pub mod pressure_alarm;
 pub mod red;
 mod slope;
+pub mod start_limit;
+pub mod throttle;
 
 pub use crate::{
     aimd::{Aimd, AimdConfig, Governor, GovernorState},
+    arbiter::{
+        Action, Arbiter, ArbiterConfig, Defence, LoadReading, POOLS_MAX, Plan, SUBSCRIPTIONS_MAX,
+    },
+    backoff::{Backoff, BackoffConfig, Jitter},
+    breaker::{
+        Breaker, BreakerConfig, BreakerPermit, BreakerRefusal, BreakerState, Outcome, Transition,
+        Trip, Window,
+    },
+    buffer_size::{BufferConfig, BufferInput, BufferSize, Resize, ResizeReason},
     config::ControlConfig,
     controller::Controller,
     cost::{Ledger, LedgerConfig},
@@ -86,8 +122,15 @@ pub use crate::{
     drain_match::{DrainConfig, DrainMatch, Situation},
     error::InvalidConfig,
     ewma::Ewma,
+    forecast::{Forecast, ForecastConfig, Headroom, LEVELS_MAX, Outlook},
     ladder::{Ladder, LadderConfig},
+    latch_up::{LatchUp, LatchUpConfig, LatchUpInput, LatchUpState},
     level::Level,
     memory::{Memory, Reading},
-    red::{CLASSES, Red, RedConfig},
+    pace::{Pace, PaceConfig, PaceInput},
+    pool_size::{Measure, PoolConfig, PoolDecision, PoolInput, PoolSize, ScaleReason},
+    pressure_alarm::{PressureAlarm, PressureAlarmConfig, PressureAlert, PressureDecision},
+    red::{CLASSES, DropSpread, Red, RedConfig},
+    start_limit::{Start, StartLimit, StartLimitConfig, StartLimitReached},
+    throttle::{Throttle, ThrottleConfig},
 };

@@ -30,9 +30,12 @@
 //!
 //! **Source.** Floyd and Jacobson, *Random Early Detection Gateways for Congestion Avoidance*
 //! (1993); RFC 7567; the gentle variant is Floyd's of 2000. We deviate in ending the gentle ramp at
-//! `full` and not at `2 · max`, because a fill cannot exceed 1, and in drawing each drop
-//! independently.
+//! `full` and not at `2 · max`, because a fill cannot exceed 1. Drops are drawn independently by
+//! [`Red::should_drop`], or at even distances through [`DropSpread`].
 
+mod spread;
+
+pub use self::spread::DropSpread;
 use crate::error::{InvalidConfig, require};
 
 /// How many priority classes there are: low, normal, high, control.

@@ -160,6 +160,7 @@ fn input(resident: f64, limit: f64, queued: f64, delivered: f64, backlog: bool) 
             soft_limit_bytes: None,
         }),
         ledger_used_bytes: queued as u64,
+        live_bytes: None,
         delivered_bytes: delivered as u64,
         backlog,
     }

@@ -188,6 +188,7 @@ impl Pulse {
         Input {
             memory: memory(sample, self.settings.soft_limit_bytes),
             ledger_used_bytes: self.knobs.budget.used_bytes(),
+            live_bytes: None,
             delivered_bytes: self.delivered_bytes,
             backlog: progress.backlog,
         }

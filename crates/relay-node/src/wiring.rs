@@ -171,6 +171,7 @@ pub(crate) fn control(control: &Control, cpus: u32) -> ControlConfig {
             decrease_factor: control.aimd.decrease_factor.get(),
             floor: control.aimd.floor.get(),
             cooldown: control.aimd.cooldown,
+            ..AimdConfig::default()
         },
         drain: DrainConfig {
             setpoint: control.drain.setpoint.get(),

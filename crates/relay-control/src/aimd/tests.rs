@@ -106,6 +106,7 @@ fn aimd_governor_additive_increase() {
             let end = Governor {
                 state: GovernorState::Normal,
                 scale: 1.0,
+                lowest_scale: 1.0,
             };
             assert_eq!(
                 aimd.governor(),
@@ -168,6 +169,96 @@ fn recovery_pauses_between_exit_and_enter() {
     assert_eq!(aimd.step(0.54, start + 62 * S).scale, 0.55);
 }
 
+/// The lowest priority is shut out in five cuts while the others keep a tenth, and both return.
+#[test]
+fn the_lowest_priority_is_cut_to_nothing_and_grows_back_with_the_others() {
+    let mut aimd = default();
+    let scales: Vec<_> = [(0.70, 0), (0.90, 1), (0.95, 31), (0.95, 61), (0.95, 91)]
+        .map(|(pressure, s)| aimd.step(pressure, S * s))
+        .map(|governor| (governor.scale, governor.lowest_scale))
+        .into();
+    let expected = [
+        (0.5, 0.5),
+        (0.25, 0.25),
+        (0.125, 0.125),
+        (0.1, 0.0625),
+        (0.1, 0.0),
+    ];
+    assert_eq!(scales, expected);
+    aimd.step(0.5, 100 * S);
+    for step in 1..=18 {
+        let Governor {
+            scale,
+            lowest_scale,
+            ..
+        } = aimd.step(0.5, 100 * S + 30 * S * step);
+        assert!(lowest_scale <= scale && lowest_scale >= 0.05 * f64::from(step) - 1e-9);
+    }
+    assert_eq!(aimd.governor().lowest_scale, 1.0);
+}
+
+/// The latch-up: all was delivered, all pages were kept. By memory alone it never ends.
+#[test]
+fn memory_that_is_only_kept_does_not_hold_the_gate_shut() {
+    let short = AimdConfig {
+        cooldown: S,
+        ..AimdConfig::default()
+    };
+    let (mut blind, mut seeing) = (governor(short.clone()), governor(short));
+    for aimd in [&mut blind, &mut seeing] {
+        aimd.step_with_live(0.92, Some(0.85), S);
+    }
+    for second in 2..60 {
+        blind.step(0.92, S * second);
+        seeing.step_with_live(0.92, Some(0.10), S * second);
+    }
+    assert_eq!(blind.governor().scale, 0.10);
+    assert_eq!(seeing.governor().state, GovernorState::Normal);
+    let again = seeing.step_with_live(0.92, Some(0.75), 60 * S);
+    assert_eq!(
+        again.state,
+        GovernorState::Degraded,
+        "live bytes are pressure too"
+    );
+}
+
+#[test]
+fn memory_that_rises_is_not_merely_kept() {
+    let mut aimd = default();
+    aimd.step_with_live(0.80, Some(0.75), S);
+    assert_eq!(
+        aimd.step_with_live(0.80, Some(0.1), 2 * S).state,
+        GovernorState::Recovering
+    );
+    assert_eq!(
+        aimd.step_with_live(0.85, Some(0.1), 3 * S).state,
+        GovernorState::Recovering
+    );
+    assert_eq!(
+        aimd.step_with_live(0.851, Some(0.1), 4 * S).state,
+        GovernorState::Degraded
+    );
+    for second in 5..200 {
+        let governor = aimd.step_with_live(0.80, Some(0.1), S * second);
+        assert_eq!(
+            governor.state,
+            GovernorState::Degraded,
+            "refuted for this episode"
+        );
+    }
+    aimd.step_with_live(0.54, Some(0.1), 200 * S);
+    assert_eq!(aimd.governor().state, GovernorState::Recovering);
+}
+
+#[test]
+fn a_first_rise_is_taken_for_what_it_is_whatever_is_live() {
+    let mut aimd = default();
+    assert_eq!(
+        aimd.step_with_live(0.70, Some(0.1), S).state,
+        GovernorState::Degraded
+    );
+}
+
 #[test]
 fn constants_out_of_range_are_refused_by_name() {
     let refused = |config: AimdConfig| Aimd::try_new(config).unwrap_err().field;
@@ -214,6 +305,13 @@ fn constants_out_of_range_are_refused_by_name() {
         }),
         "aimd.floor"
     );
+    assert_eq!(
+        refused(AimdConfig {
+            lowest_floor: 0.2,
+            ..base()
+        }),
+        "aimd.lowest_floor"
+    );
 }
 
 proptest! {
@@ -227,8 +325,9 @@ proptest! {
         let mut now = Duration::ZERO;
         for (pressure, wait_ms) in walk {
             now += Duration::from_millis(wait_ms);
-            let Governor { state, scale } = aimd.step(pressure, now);
+            let Governor { state, scale, lowest_scale } = aimd.step(pressure, now);
             prop_assert!((floor..=1.0).contains(&scale));
+            prop_assert!((0.0..=scale).contains(&lowest_scale));
             prop_assert!(state != GovernorState::Normal || scale == 1.0);
         }
     }
