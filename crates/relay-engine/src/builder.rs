@@ -6,9 +6,10 @@ use crate::engine::Engine;
 use crate::error::BuildError;
 use crate::handler::LogHandler;
 use crate::pulse::Mode;
+use crate::tuning::Tuning;
 use relay_control::ControlConfig;
 use relay_event::{ErrorBus, ErrorHandler};
-use relay_sense::Root;
+use relay_sense::{Detection, Root};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +19,9 @@ use std::time::Duration;
 pub struct EngineBuilder {
     pub(crate) root: Root,
     pub(crate) memory_limit_bytes: Option<u64>,
-    pub(crate) soft_limit_bytes: Option<u64>,
-    pub(crate) control: ControlConfig,
+    pub(crate) detection: Option<Detection>,
+    pub(crate) tuning: Tuning,
     pub(crate) mode: Mode,
-    pub(crate) interval: Duration,
-    pub(crate) max_queue_delay: Option<Duration>,
     pub(crate) drain: Duration,
     pub(crate) errors: ErrorBus,
     pub(crate) handlers: Vec<Box<dyn ErrorHandler>>,
@@ -36,11 +35,9 @@ impl Default for EngineBuilder {
         Self {
             root: Root::system(),
             memory_limit_bytes: None,
-            soft_limit_bytes: None,
-            control: ControlConfig::default(),
+            detection: None,
+            tuning: Tuning::default(),
             mode: Mode::Enforce,
-            interval: Duration::from_millis(50),
-            max_queue_delay: Some(Duration::from_secs(5)),
             drain: Duration::from_secs(10),
             errors: ErrorBus::with(32, Some(Duration::from_secs(1))),
             handlers: vec![Box::new(LogHandler)],
@@ -66,13 +63,13 @@ impl EngineBuilder {
 
     /// A softer limit below it: the levels up to critical are measured against the smaller one.
     pub fn with_soft_limit(mut self, bytes: u64) -> Self {
-        self.soft_limit_bytes = Some(bytes);
+        self.tuning.soft_limit_bytes = Some(bytes);
         self
     }
 
     /// The laws and their numbers.
     pub fn with_control(mut self, control: ControlConfig) -> Self {
-        self.control = control;
+        self.tuning.control = control;
         self
     }
 
@@ -89,13 +86,27 @@ impl EngineBuilder {
 
     /// How often to sample and decide; 50 ms by default, clamped to 1 ms … 10 s.
     pub fn with_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.tuning.interval = interval;
+        self
+    }
+
+    /// The same while memory is calm and nothing moves; 1 s by default, never less than the interval. Whatever begins to
+    /// move ends the rest.
+    pub fn with_idle_interval(mut self, interval: Duration) -> Self {
+        self.tuning.idle_interval = interval;
+        self
+    }
+
+    /// What was detected already, so that it need not be detected again; with it also limits that come from the
+    /// environment of the process.
+    pub fn with_detection(mut self, detection: Detection) -> Self {
+        self.detection = Some(detection);
         self
     }
 
     /// The longest that an accepted event may wait in queues, at the measured drain; 5 s by default.
     pub fn with_max_queue_delay(mut self, delay: Option<Duration>) -> Self {
-        self.max_queue_delay = delay;
+        self.tuning.max_queue_delay = delay;
         self
     }
 
@@ -170,7 +181,7 @@ impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineBuilder")
             .field("mode", &self.mode)
-            .field("interval", &self.interval)
+            .field("interval", &self.tuning.interval)
             .field(
                 "adapters",
                 &self.adapters.iter().map(|(id, _)| id).collect::<Vec<_>>(),

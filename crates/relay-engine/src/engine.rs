@@ -3,6 +3,7 @@
 use crate::builder::EngineBuilder;
 use crate::parts::Parts;
 use crate::pulse::Mode;
+use crate::sentry::ByteClock;
 use crate::state::EngineState;
 use crate::stop::Stopper;
 use crate::telemetry;
@@ -31,6 +32,8 @@ pub struct Engine {
     pub(crate) adapters: JoinSet<()>,
     pub(crate) emitters: JoinSet<()>,
     pub(crate) pulse: Option<JoinHandle<()>>,
+    pub(crate) reclaimer: Option<JoinHandle<()>>,
+    pub(crate) clock: Option<ByteClock>,
     pub(crate) handlers: Vec<JoinHandle<()>>,
     pub(crate) wanted: Arc<Wanted>,
 }
@@ -156,10 +159,15 @@ impl Engine {
     }
 
     fn end_threads(&mut self) {
+        self.clock = None;
         self.parts.view.stop();
+        self.parts.sentry.waker().wake();
         if let Some(pulse) = self.pulse.take() {
-            pulse.thread().unpark();
             let _ = pulse.join();
+        }
+        self.parts.desk.stop();
+        if let Some(reclaimer) = self.reclaimer.take() {
+            let _ = reclaimer.join();
         }
         self.parts.errors.close();
         for handler in self.handlers.drain(..) {
@@ -199,12 +207,12 @@ impl Observer {
     ///
     /// When a number is out of its range; then nothing changes.
     pub fn retune(&self, tuning: &Tuning) -> Result<(), InvalidConfig> {
-        let control = tuning.control.clone();
-        let settings = Settings::try_new(control, tuning.interval, tuning.soft_limit_bytes)?;
+        let settings = Settings::try_new(tuning)?;
         if self.0.mode == Mode::Enforce {
             self.0.gate.set_max_queue_delay(tuning.max_queue_delay);
         }
         self.0.mailbox.put(settings);
+        self.0.sentry.waker().wake();
         Ok(())
     }
 

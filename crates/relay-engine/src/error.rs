@@ -20,6 +20,9 @@ pub enum BuildError {
     /// The recorder cannot be set up.
     #[error("the recorder: {0}")]
     Recorder(#[from] relay_forensics::InvalidCapacity),
+    /// The descriptor that wakes the pulse cannot be had.
+    #[error("the waker of the pulse: {0}; are too many files open?")]
+    Waker(#[from] std::io::Error),
     /// Two adapters or two emitters have the same id.
     #[error("{kind} id {id:?} is used twice: ids must be unique")]
     DuplicateId {

@@ -3,16 +3,20 @@
 use crate::builder::EngineBuilder;
 use crate::congestion::Watch;
 use crate::delivery::EmitCounts;
+use crate::error::BuildError;
 use crate::health::HealthRegistry;
 use crate::ingest::{ARRIVING_PERCENT, Ingest};
 use crate::pulse::{Mode, View};
+use crate::reclaimer::Desk;
+use crate::sentry::Sentry;
 use crate::share;
 use crate::state::{BusState, EmitterState, EngineState, GateState, LedgerState};
 use crate::tuning::Mailbox;
+use crate::waker::Waker;
 use relay_event::{
     Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionMonitor,
 };
-use relay_forensics::{InvalidCapacity, PanicGuard, Panicked, Ring};
+use relay_forensics::{PanicGuard, Panicked, Ring};
 use relay_sense::Detection;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) health: HealthRegistry,
     pub(crate) view: Arc<View>,
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) sentry: Arc<Sentry>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) guard: PanicGuard,
     pub(crate) ingests: Vec<(Arc<str>, Ingest)>,
@@ -51,10 +57,7 @@ pub(crate) struct Outlet {
 // === impl Parts ===
 
 impl Parts {
-    pub(crate) fn new(
-        builder: &EngineBuilder,
-        detection: Detection,
-    ) -> Result<Self, InvalidCapacity> {
+    pub(crate) fn new(builder: &EngineBuilder, detection: Detection) -> Result<Self, BuildError> {
         let ring = Arc::new(Ring::try_new(RING_RECORDS)?);
         let off = builder.mode == Mode::Off;
         // The first tick of the pulse sets the size; until then nothing is admitted.
@@ -65,9 +68,11 @@ impl Parts {
         };
         let arriving = budget.share(ARRIVING_PERCENT);
         let gate = Gate::new(budget);
-        if builder.mode == Mode::Enforce {
-            gate.set_max_queue_delay(builder.max_queue_delay);
+        let enforces = builder.mode == Mode::Enforce;
+        if enforces {
+            gate.set_max_queue_delay(builder.tuning.max_queue_delay);
         }
+        let sentry = Sentry::new(gate.clone(), Waker::new()?, enforces);
         let external = Bus::new("external");
         let ingest = |id: &Arc<str>| {
             let (gate, arriving) = (gate.clone(), arriving.clone());
@@ -94,6 +99,8 @@ impl Parts {
             health: HealthRegistry::default(),
             view: Arc::default(),
             mailbox: Arc::default(),
+            sentry: Arc::new(sentry),
+            desk: Arc::default(),
             ring,
             guard: panic_guard(builder.errors.clone()),
             outlets: Mutex::default(),

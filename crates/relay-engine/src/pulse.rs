@@ -2,14 +2,18 @@
 //! start and waits for nobody.
 
 use crate::congestion::Watch;
+use crate::knobs::{self, Knobs};
+use crate::reclaimer::Desk;
 use crate::report::Reporter;
+use crate::sentry::Sentry;
 use crate::share::Shares;
 use crate::tuning::{Mailbox, Settings};
-use relay_control::{Decision, Input, Memory, Reading};
-use relay_event::{Bus, ByteBudget, ErrorBus, Gate, Priority};
-use relay_forensics::{Record, Ring};
-use relay_sense::{Bound, Sample, Sampler};
+use relay_control::{Decision, Headroom, Input, Level, Memory, Outlook, PaceInput, Reading};
+use relay_event::ErrorBus;
+use relay_forensics::Ring;
+use relay_sense::{Bound, Sample, Sampler, alloc};
 use std::fmt;
+use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -64,6 +68,10 @@ pub struct Observation {
     pub sample: Sample,
     /// What the laws made of it.
     pub decision: Decision,
+    /// How long until a limit is met, if memory goes on as it does.
+    pub outlook: Outlook,
+    /// How long the pulse waits now, unless it is woken.
+    pub wait: Duration,
 }
 
 /// What is shared with whoever looks on.
@@ -92,28 +100,21 @@ impl View {
     }
 }
 
-/// The knobs that the pulse turns. They belong to the data path.
-#[derive(Debug)]
-pub(crate) struct Knobs {
-    pub(crate) gate: Gate,
-    pub(crate) budget: ByteBudget,
-    pub(crate) external: Bus,
-}
+/// So much more in the ledger ends the rest of the pulse …
+const RESTING_WIRE_BYTES: u64 = 64 * 1024;
 
-impl Knobs {
-    fn turn(&self, decision: &Decision) {
-        self.budget.resize(Some(decision.ledger_bytes));
-        self.gate.set_drain(decision.drain_bytes_per_second);
-        self.gate.set_rate(decision.admitted_bytes_per_second());
-        self.gate.set_floor(Priority::from_rank(decision.floor));
-        self.external.set_shedding(decision.shed);
-    }
-}
+/// … and such a part of the ledger is worth a look between two ticks.
+const WIRE_SHARE: u64 = 16;
+
+/// Two ticks are at least so far apart, however often the pulse is woken.
+const MIN_PERIOD: Duration = Duration::from_millis(1);
 
 pub(crate) struct Pulse {
     pub(crate) sampler: Sampler,
     pub(crate) settings: Settings,
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) sentry: Arc<Sentry>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) knobs: Knobs,
     pub(crate) reporter: Reporter,
     pub(crate) errors: ErrorBus,
@@ -123,50 +124,129 @@ pub(crate) struct Pulse {
     pub(crate) view: Arc<View>,
     pub(crate) mode: Mode,
     pub(crate) started: Instant,
-    pub(crate) delivered_bytes: u64,
+    pub(crate) seen: Seen,
     /// Called once when memory stays in emergency.
     pub(crate) on_emergency: Option<Box<dyn FnOnce() + Send>>,
 }
 
+/// What the last tick saw of things that move, in bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    delivered: u64,
+    ledger_used: u64,
+    limit: Option<u64>,
+}
+
 impl Pulse {
-    /// Runs until the view says stop; unparking the thread ends a wait early.
+    /// Runs until the view says stop; the waker ends a wait early, and so does a limit that is written.
     pub(crate) fn run(mut self) {
-        let mut next = Instant::now();
+        if let Err(error) = relay_sense::lock_stack() {
+            tracing::debug!("the stack of the pulse is not locked in memory: {error}");
+        }
         while !self.view.stop.load(Relaxed) {
-            let now = Instant::now();
-            self.tick(now);
-            // A late tick does not make the following ones come in a burst.
-            next = (next + self.settings.interval).max(now);
-            thread::park_timeout(next.saturating_duration_since(Instant::now()));
+            let began = Instant::now();
+            let wait = self.tick(began);
+            self.wait(wait);
+            // Also a storm of wake-ups leaves the processor to others.
+            thread::sleep(MIN_PERIOD.saturating_sub(began.elapsed()));
         }
     }
 
-    pub(crate) fn tick(&mut self, now: Instant) {
-        self.mailbox.collect(&mut self.settings);
-        let sample = self.sampler.sample(now);
-        let input = self.input(&sample);
-        let decision = self
-            .settings
-            .controller
-            .step(&input, now.saturating_duration_since(self.started));
-        if self.mode == Mode::Enforce {
-            self.knobs.turn(&decision);
+    fn wait(&mut self, timeout: Duration) {
+        let waker = self.sentry.waker();
+        match relay_sense::wait(
+            self.sampler.watch(),
+            None,
+            Some(waker.as_fd()),
+            Some(timeout),
+        ) {
+            Ok(ready) if ready.wake => {
+                waker.clear();
+                self.settings.pace.wake();
+            }
+            Ok(_) => {}
+            Err(_) => thread::sleep(timeout),
         }
-        self.ring.record(&record(
-            now.saturating_duration_since(self.started),
-            &sample,
-            &decision,
-            &self.knobs,
-        ));
+    }
+
+    /// One look and what follows from it; how long to wait for the next.
+    pub(crate) fn tick(&mut self, now: Instant) -> Duration {
+        self.mailbox.collect(&mut self.settings);
+        self.desk.collect(&mut self.sampler);
+        let since = now.saturating_duration_since(self.started);
+        let sample = self.sampler.sample(now);
+        if sample.moved {
+            self.desk.ask_refresh();
+        }
+        let (input, moving) = self.input(&sample);
+        let decision = self.settings.controller.step(&input, since);
+        let outlook = self.forecast(&input, since);
+        let wait = self.settings.pace.step(
+            &PaceInput {
+                level: decision.level,
+                outlook,
+                moving,
+            },
+            since,
+        );
+        self.act(&decision, &sample, wait);
+        self.ring
+            .record(&knobs::record(since, &sample, &decision, &self.knobs));
         self.reporter.report(&sample, &decision);
         self.watch_queues(now, &decision);
-        self.view.publish(&Observation { sample, decision });
+        self.view.publish(&Observation {
+            sample,
+            decision,
+            outlook,
+            wait,
+        });
+        wait
+    }
+
+    fn act(&mut self, decision: &Decision, sample: &Sample, wait: Duration) {
+        let rests = wait > self.settings.interval;
+        if self.mode == Mode::Enforce {
+            self.knobs.turn(decision);
+            let wire = if rests {
+                RESTING_WIRE_BYTES
+            } else {
+                (decision.ledger_bytes / WIRE_SHARE).max(RESTING_WIRE_BYTES)
+            };
+            self.knobs.budget.lay_wire(wire);
+        }
+        let marks = sample
+            .binding
+            .map(|binding| self.settings.marks(binding.limit_bytes));
+        self.sentry.post(marks.unwrap_or_default(), rests);
+        let is_critical = |level: Level| level >= Level::Critical;
+        if is_critical(decision.level) != is_critical(decision.previous_level) {
+            self.desk.ask_purge();
+        }
         if decision.shutdown
             && self.mode == Mode::Enforce
             && let Some(shut_down) = self.on_emergency.take()
         {
             shut_down();
         }
+    }
+
+    /// The forecast follows the level that binds; when that is another one, what was known of the rise is forgotten.
+    fn forecast(&mut self, input: &Input, since: Duration) -> Outlook {
+        let Reading::Known(memory) = input.memory else {
+            self.seen.limit = None;
+            return match input.memory {
+                Reading::NoLimit => self.settings.forecast.step(&[], since),
+                _ => self.settings.forecast.lose(),
+            };
+        };
+        if self.seen.limit.replace(memory.limit_bytes) != Some(memory.limit_bytes) {
+            self.settings.forecast.lose();
+        }
+        let headroom = Headroom {
+            used_bytes: memory.unreclaimable_bytes,
+            limit_bytes: memory.limit_bytes,
+        };
+        self.settings.forecast.step(&[headroom], since)
     }
 
     /// Skips the look while an emitter is being added: the pulse waits for nobody.
@@ -182,16 +262,23 @@ impl Pulse {
         }
     }
 
-    fn input(&mut self, sample: &Sample) -> Input {
+    /// What the laws are told, and whether anything has moved since the last tick.
+    fn input(&mut self, sample: &Sample) -> (Input, bool) {
         let progress = self.knobs.external.progress();
-        self.delivered_bytes += progress.delivered_bytes;
-        Input {
+        let ledger_used_bytes = self.knobs.budget.used_bytes();
+        let moving = progress.backlog
+            || progress.delivered_bytes > 0
+            || ledger_used_bytes != self.seen.ledger_used;
+        self.seen.delivered += progress.delivered_bytes;
+        self.seen.ledger_used = ledger_used_bytes;
+        let input = Input {
             memory: memory(sample, self.settings.soft_limit_bytes),
-            ledger_used_bytes: self.knobs.budget.used_bytes(),
-            live_bytes: None,
-            delivered_bytes: self.delivered_bytes,
+            ledger_used_bytes,
+            live_bytes: alloc::heap().map(alloc::Heap::live_bytes),
+            delivered_bytes: self.seen.delivered,
             backlog: progress.backlog,
-        }
+        };
+        (input, moving)
     }
 }
 
@@ -211,27 +298,6 @@ fn memory(sample: &Sample, soft_limit_bytes: Option<u64>) -> Reading<Memory> {
         (None, Bound::Unlimited) => Reading::NoLimit,
         (None, _) => Reading::Unknown,
     }
-}
-
-/// The kind of a [`Record`] that holds one tick of the pulse. Its detail is the level (0 normal to 4 emergency); its
-/// values are, in order: unreclaimable, limit, ledger used, ledger size, drain, rate (all bytes or bytes a second,
-/// zero while unknown or without a bound), the bits of the governor's scale, and the lowest admitted priority.
-pub const TICK_RECORD: u16 = 1;
-
-fn record(at: Duration, sample: &Sample, decision: &Decision, knobs: &Knobs) -> Record {
-    let rate = |rate: Option<f64>| rate.map_or(0, |rate| rate as u64);
-    Record::new(TICK_RECORD, at)
-        .with_detail(decision.level as u32)
-        .with_values(&[
-            sample.unreclaimable_bytes.unwrap_or(0),
-            sample.limit_bytes.bytes().unwrap_or(0),
-            knobs.budget.used_bytes(),
-            decision.ledger_bytes,
-            rate(decision.drain_bytes_per_second),
-            rate(decision.rate_bytes_per_second),
-            decision.governor.scale.to_bits(),
-            u64::from(decision.floor),
-        ])
 }
 
 #[cfg(test)]

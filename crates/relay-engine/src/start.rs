@@ -9,9 +9,12 @@ use crate::engine::Engine;
 use crate::error::BuildError;
 use crate::handler::{self, ShutdownOnFatal};
 use crate::health::Health;
+use crate::knobs::Knobs;
 use crate::parts::{Outlet, Parts};
-use crate::pulse::{Knobs, Mode, Pulse};
+use crate::pulse::{Mode, Pulse, Seen};
+use crate::reclaimer::Reclaimer;
 use crate::report::Reporter;
+use crate::sentry::ByteClock;
 use crate::share::Shares;
 use crate::stop::{Stop, Stopper};
 use crate::telemetry;
@@ -19,7 +22,7 @@ use crate::tuning::Settings;
 use relay_event::{
     Code, Component, Delivery, ErrorEvent, ErrorHandler, Severity, SubscribeOptions,
 };
-use relay_sense::Sampler;
+use relay_sense::{Bound, Root, Sampler};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -34,6 +37,9 @@ const OFF_QUEUE_EVENTS: usize = 1 << 20;
 /// The pulse formats and recurses nowhere; its stack is small so that it can be locked in memory.
 const PULSE_STACK_BYTES: usize = 256 * 1024;
 
+/// It parses a few files of the kernel.
+const RECLAIMER_STACK_BYTES: usize = 256 * 1024;
+
 impl Engine {
     pub(crate) async fn start(builder: EngineBuilder) -> Result<Self, BuildError> {
         let began = Instant::now();
@@ -42,19 +48,23 @@ impl Engine {
         started
     }
 
-    async fn start_parts(builder: EngineBuilder) -> Result<Self, BuildError> {
+    async fn start_parts(mut builder: EngineBuilder) -> Result<Self, BuildError> {
         check_ids("adapter", builder.adapters.iter().map(|(id, _)| id))?;
         check_ids("emitter", builder.emitters.iter().map(|(id, ..)| id))?;
-        let settings = Settings::try_new(
-            builder.control.clone(),
-            builder.interval,
-            builder.soft_limit_bytes,
-        )?;
-        let detection = relay_sense::detect(&builder.root, builder.memory_limit_bytes)?;
+        let settings = Settings::try_new(&builder.tuning)?;
+        let detection = match builder.detection.take() {
+            Some(detection) => detection,
+            None => relay_sense::detect(&builder.root, builder.memory_limit_bytes)?,
+        };
+        let configured = builder
+            .memory_limit_bytes
+            .map_or(Bound::Unknown, Bound::Bytes);
+        let fixed_limit = detection.fixed_limit.tighter(configured);
         let mut sampler = Sampler::new(&builder.root)?;
-        if let Some(bytes) = builder.memory_limit_bytes {
+        if let Bound::Bytes(bytes) = fixed_limit {
             sampler = sampler.with_configured(bytes)?;
         }
+        let root = builder.root.clone();
 
         let (stop_adapters, stop) = Stopper::new();
         let (give_up, give_up_seen) = Stopper::new();
@@ -65,10 +75,13 @@ impl Engine {
             adapters: JoinSet::new(),
             emitters: JoinSet::new(),
             pulse: None,
+            reclaimer: None,
+            clock: None,
             handlers: Vec::new(),
             wanted: Arc::default(),
         };
         engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
+        engine.start_reclaimer(root, fixed_limit)?;
         engine.start_pulse(settings, sampler)?;
         for (id, emitter, options) in builder.emitters {
             engine
@@ -131,6 +144,8 @@ impl Engine {
             sampler,
             settings,
             mailbox: Arc::clone(&parts.mailbox),
+            sentry: Arc::clone(&parts.sentry),
+            desk: Arc::clone(&parts.desk),
             knobs: Knobs {
                 gate: parts.gate.clone(),
                 budget: parts.gate.budget().clone(),
@@ -144,11 +159,16 @@ impl Engine {
             view: Arc::clone(&parts.view),
             mode: parts.mode,
             started: Instant::now(),
-            delivered_bytes: 0,
+            seen: Seen::default(),
             on_emergency: Some(Box::new(move || wanted.ask(true))),
         };
+        parts.sentry.use_gauge(pulse.sampler.gauge());
         // The first tick here, so that nothing is admitted before the ledger has its size.
         pulse.tick(Instant::now());
+        if parts.mode != Mode::Off {
+            parts.sentry.watch_budget(parts.gate.budget());
+            self.clock = ByteClock::start(&parts.sentry);
+        }
         // Without its pulse an engine is blind: then it asks to be shut down.
         let wanted = Arc::clone(&self.wanted);
         let guarded = parts
@@ -167,6 +187,32 @@ impl Engine {
                 source,
             })?;
         self.pulse = Some(thread);
+        Ok(())
+    }
+
+    fn start_reclaimer(&mut self, root: Root, fixed_limit: Bound) -> Result<(), BuildError> {
+        let reclaimer = Reclaimer {
+            desk: Arc::clone(&self.parts.desk),
+            sentry: Arc::clone(&self.parts.sentry),
+            errors: self.parts.errors.clone(),
+            root,
+            fixed_limit,
+        };
+        let guarded = self
+            .parts
+            .guard
+            .wrap_thread("monitor:reclaimer", move || reclaimer.run());
+        let thread = thread::Builder::new()
+            .name("relay-reclaim".into())
+            .stack_size(RECLAIMER_STACK_BYTES)
+            .spawn(move || {
+                let _ = guarded();
+            })
+            .map_err(|source| BuildError::Thread {
+                name: "relay-reclaim",
+                source,
+            })?;
+        self.reclaimer = Some(thread);
         Ok(())
     }
 

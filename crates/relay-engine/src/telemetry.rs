@@ -190,6 +190,24 @@ fn senses(state: &EngineState) {
     );
     set("relay_memory_pressure_ratio", decision.pressure);
     set(
+        "relay_memory_headroom_bytes",
+        sample.headroom_bytes.map(|bytes| bytes as f64),
+    );
+    set(
+        "relay_memory_live_bytes",
+        relay_sense::alloc::heap().map(|heap| heap.live_bytes() as f64),
+    );
+    // No time to the limit is a long time: a gauge that went away would stand still at its last value.
+    let time_to_limit = observation.outlook.time_to_limit();
+    set(
+        "relay_memory_time_to_limit_seconds",
+        Some(time_to_limit.map_or(f64::INFINITY, |time| time.as_secs_f64())),
+    );
+    set(
+        "relay_pulse_wait_seconds",
+        Some(observation.wait.as_secs_f64()),
+    );
+    set(
         "relay_drain_bytes_per_second",
         decision.drain_bytes_per_second,
     );

@@ -1,16 +1,23 @@
 //! What can be changed while an engine runs.
 
-use relay_control::{ControlConfig, Controller, InvalidConfig};
+use crate::sentry::Marks;
+use relay_control::{
+    ControlConfig, Controller, Forecast, ForecastConfig, InvalidConfig, LadderConfig, Pace,
+    PaceConfig,
+};
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// Numbers of a running engine, taken over with [`Observer::retune`](crate::Observer::retune) all at once.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Tuning {
     /// The laws and their numbers.
     pub control: ControlConfig,
-    /// How often to sample and decide, clamped to 1 ms … 10 s.
+    /// How often to sample and decide as a rule, clamped to 1 ms … 10 s.
     pub interval: Duration,
+    /// The same while nothing moves; never less than `interval`, at most a minute.
+    pub idle_interval: Duration,
     /// A softer limit in bytes, as in [`with_soft_limit`](crate::EngineBuilder::with_soft_limit).
     pub soft_limit_bytes: Option<u64>,
     /// The longest that an accepted event may wait in queues; only enforced where decisions are carried out.
@@ -21,6 +28,9 @@ pub struct Tuning {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) controller: Controller,
+    pub(crate) forecast: Forecast,
+    pub(crate) pace: Pace,
+    pub(crate) ladder: LadderConfig,
     pub(crate) interval: Duration,
     pub(crate) soft_limit_bytes: Option<u64>,
 }
@@ -36,22 +46,52 @@ struct Letter {
     taken: bool,
 }
 
+impl Default for Tuning {
+    /// As an engine starts: 50 ms, 1 s while nothing moves, no soft limit, 5 s of queue delay.
+    fn default() -> Self {
+        Self {
+            control: ControlConfig::default(),
+            interval: Duration::from_millis(50),
+            idle_interval: Duration::from_secs(1),
+            soft_limit_bytes: None,
+            max_queue_delay: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
 // === impl Settings ===
 
 impl Settings {
     /// # Errors
     ///
     /// When a number is out of its range.
-    pub(crate) fn try_new(
-        control: ControlConfig,
-        interval: Duration,
-        soft_limit_bytes: Option<u64>,
-    ) -> Result<Self, InvalidConfig> {
+    pub(crate) fn try_new(tuning: &Tuning) -> Result<Self, InvalidConfig> {
+        let interval = tuning
+            .interval
+            .clamp(Duration::from_millis(1), Duration::from_secs(10));
+        let idle = tuning.idle_interval.clamp(interval, Duration::from_mins(1));
+        let pace = PaceConfig {
+            idle,
+            ..PaceConfig::with_usual(interval)
+        };
         Ok(Self {
-            controller: Controller::try_new(control)?,
-            interval: interval.clamp(Duration::from_millis(1), Duration::from_secs(10)),
-            soft_limit_bytes,
+            controller: Controller::try_new(tuning.control.clone())?,
+            forecast: Forecast::try_new(ForecastConfig::default())?,
+            pace: Pace::try_new(pace)?,
+            ladder: tuning.control.ladder.clone(),
+            interval,
+            soft_limit_bytes: tuning.soft_limit_bytes,
         })
+    }
+
+    /// By what the sentry looks, at a limit of so many bytes: it wakes the pulse from the level error on, and shuts the
+    /// gate in an emergency.
+    pub(crate) fn marks(&self, limit_bytes: u64) -> Marks {
+        let room_above = |share: f64| (limit_bytes as f64 * (1.0 - share)) as u64;
+        Marks {
+            wake_below_bytes: room_above(self.ladder.error),
+            shut_below_bytes: room_above(self.ladder.emergency_share(limit_bytes)),
+        }
     }
 }
 

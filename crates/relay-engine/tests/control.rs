@@ -7,7 +7,7 @@ mod support;
 use relay_control::{ControlConfig, LedgerConfig, Level};
 use relay_engine::{EmitterOptions, Engine, EngineBuilder, Mode, ShutdownRequest, TICK_RECORD};
 use relay_event::{Code, Delivery, Overflow, Priority, Reason, Signal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{Collector, MIB, Machine, Scripted, until};
 
 fn builder(machine: &Machine, collector: &Collector) -> EngineBuilder {
@@ -15,6 +15,7 @@ fn builder(machine: &Machine, collector: &Collector) -> EngineBuilder {
         .without_error_log()
         .with_root(machine.root())
         .with_interval(Duration::from_millis(2))
+        .with_idle_interval(Duration::from_millis(2))
         .with_error_handler(collector.handler())
 }
 
@@ -252,4 +253,60 @@ async fn a_sheddable_queue_holds_its_share_of_half_the_ledger() {
     };
     assert_eq!(sizes(&shrunk[1]), (20_u64.into(), 10_u64.into()));
     assert_eq!(shrunk.len(), 2, "and once from the default to 20");
+}
+
+/// As [`until`], but sooner than `time`.
+async fn within(time: Duration, what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + time;
+    while !done() {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_pulse_is_woken_by_a_limit_that_is_written_and_by_a_growing_ledger() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    // Long enough that no tick comes by itself.
+    let interval = Duration::from_secs(10);
+    let engine = builder(&machine, &collector).with_interval(interval);
+    let engine = engine.start().await.unwrap();
+    let tick = || engine.state().observation.unwrap().sample.at;
+    let started = tick();
+    within(interval / 2, "the thread ticks", || tick() > started).await;
+
+    let size = engine.state().ledger.size_bytes;
+    machine.limit(60 * MIB);
+    let follows = || engine.state().ledger.size_bytes < size;
+    within(interval / 2, "the ledger follows", follows).await;
+
+    let before = tick();
+    let held = engine.gate().admit(4 * MIB, Priority::Normal).unwrap();
+    within(interval / 2, "it looks", || tick() > before).await;
+    drop(held);
+    engine.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_moved_to_another_group_is_followed() {
+    let (machine, collector) = (Machine::new(), Collector::default());
+    let engine = builder(&machine, &collector).start().await.unwrap();
+    let limit = || {
+        let observation = engine.state().observation.unwrap();
+        observation.sample.limit_bytes.bytes()
+    };
+    assert_eq!(limit(), Some(100 * MIB));
+    for (file, text) in [
+        ("memory.max", "41943040\n"),
+        ("memory.current", "10485760\n"),
+        (
+            "memory.stat",
+            "anon 10485760\ninactive_file 0\nactive_file 0\n",
+        ),
+    ] {
+        machine.write(&format!("sys/fs/cgroup/moved/{file}"), text);
+    }
+    machine.write("proc/self/cgroup", "0::/moved\n");
+    until("the new limit", || limit() == Some(40 * MIB)).await;
+    engine.shutdown(Duration::from_secs(1)).await;
 }

@@ -47,6 +47,8 @@ codes! {
     MemCritical = "MEM_CRITICAL", "memory_critical", "memory use is critical";
     /// Memory use fell below the relief threshold.
     MemRelief = "MEM_RELIEF", "memory_relief", "memory use is back to normal";
+    /// The allocator was made to give unused memory back.
+    MemReclaim = "MEM_RECLAIM", "memory_reclaimed", "unused memory was given back";
     /// The memory limit is another one than before.
     LimitChanged = "LIMIT_CHANGED", "limit_changed", "the memory limit changed";
     /// A sensor gave no reading for too long; control is conservative until it does.

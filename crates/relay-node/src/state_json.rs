@@ -20,6 +20,10 @@ pub fn state(state: &EngineState, limit_source: Option<&str>) -> Value {
             "current_bytes": sample.and_then(|sample| sample.current_bytes),
             "working_set_bytes": sample.and_then(|sample| sample.working_set_bytes),
             "unreclaimable_bytes": sample.and_then(|sample| sample.unreclaimable_bytes),
+            "headroom_bytes": sample.and_then(|sample| sample.headroom_bytes),
+            "seconds_to_limit": observation
+                .and_then(|observation| observation.outlook.time_to_limit())
+                .map(|time| time.as_secs_f64()),
         },
         "ledger": {
             "size_bytes": state.ledger.size_bytes,

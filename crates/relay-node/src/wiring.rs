@@ -69,6 +69,8 @@ pub fn engine(
         .with_mode(mode(config.control.mode))
         .with_control(control(&config.control, cpus(detection)))
         .with_interval(config.control.interval)
+        .with_idle_interval(config.control.idle_interval)
+        .with_detection(detection.clone())
         .with_max_queue_delay(Some(config.control.max_queue_delay))
         .with_drain(config.shutdown.deadline)
         .with_errors(ErrorBus::with(config.errors.buffer, Some(FOLD)));

@@ -1,6 +1,7 @@
 use super::*;
-use relay_control::ControlConfig;
-use relay_event::ErrorFilter;
+use crate::tuning::Tuning;
+use crate::waker::Waker;
+use relay_event::{Bus, ByteBudget, ErrorFilter, Gate};
 use relay_sense::Root;
 use std::fs;
 use tempfile::TempDir;
@@ -38,18 +39,26 @@ fn usage(machine: &TempDir, bytes: u64) {
     fs::write(folder.join("memory.current"), format!("{bytes}\n")).unwrap();
 }
 
-fn settings(control: ControlConfig) -> Settings {
-    Settings::try_new(control, Duration::from_millis(50), None).unwrap()
+fn settings(interval: Duration) -> Settings {
+    Settings::try_new(&Tuning {
+        interval,
+        ..Tuning::default()
+    })
+    .unwrap()
 }
 
 fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
     let budget = ByteBudget::new(0);
+    let gate = Gate::new(budget.clone());
+    let sentry = Sentry::new(gate.clone(), Waker::new().unwrap(), true);
     Pulse {
+        sentry: Arc::new(sentry),
+        desk: Arc::default(),
         sampler: Sampler::new(&Root::at(machine.path())).unwrap(),
-        settings: settings(ControlConfig::default()),
+        settings: settings(Duration::from_millis(50)),
         mailbox: Arc::default(),
         knobs: Knobs {
-            gate: Gate::new(budget.clone()),
+            gate,
             budget,
             external: Bus::new("external"),
         },
@@ -61,7 +70,7 @@ fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
         view: Arc::default(),
         mode: Mode::Enforce,
         started: Instant::now(),
-        delivered_bytes: 0,
+        seen: Seen::default(),
         on_emergency: None,
     }
 }
@@ -76,7 +85,10 @@ fn a_tick_allocates_nothing_also_when_it_reports() {
     let (mut allocations, mut reports) = (0, 0);
     for bytes in [10, 75, 86, 92, 99, 92, 40, 10] {
         usage(&machine, bytes * MIB);
-        allocations += allocation_counter::measure(|| pulse.tick(Instant::now())).count_total;
+        allocations += allocation_counter::measure(|| {
+            pulse.tick(Instant::now());
+        })
+        .count_total;
         reports += std::iter::from_fn(|| subscription.try_recv()).count();
     }
     assert!(reports >= 5, "{reports} reports: the levels were passed");
@@ -102,9 +114,10 @@ fn new_settings_are_taken_over_by_the_next_tick_without_allocating_or_freeing() 
     let mut pulse = pulse(&machine, ErrorBus::disabled());
     pulse.tick(Instant::now());
     let faster = Duration::from_millis(7);
-    let new = Settings::try_new(ControlConfig::default(), faster, None).unwrap();
-    pulse.mailbox.put(new);
-    let on_the_pulse = allocation_counter::measure(|| pulse.tick(Instant::now()));
+    pulse.mailbox.put(settings(faster));
+    let on_the_pulse = allocation_counter::measure(|| {
+        pulse.tick(Instant::now());
+    });
     assert_eq!(
         (on_the_pulse.count_total, on_the_pulse.count_current),
         (0, 0)

@@ -209,6 +209,30 @@ pub(super) const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "Memory charged less inactive page cache.",
     ),
     (
+        "relay_memory_headroom_bytes",
+        Gauge,
+        Unit::Bytes,
+        "What the tightest limit leaves: it less what cannot be reclaimed.",
+    ),
+    (
+        "relay_memory_live_bytes",
+        Gauge,
+        Unit::Bytes,
+        "What the allocator has handed out; absent where it does not count.",
+    ),
+    (
+        "relay_memory_time_to_limit_seconds",
+        Gauge,
+        Unit::Seconds,
+        "Time until a limit is met if memory goes on rising as it does; infinite while it does not.",
+    ),
+    (
+        "relay_pulse_wait_seconds",
+        Gauge,
+        Unit::Seconds,
+        "How long the pulse waits until its next look, unless it is woken.",
+    ),
+    (
         "relay_memory_limit_bytes",
         Gauge,
         Unit::Bytes,

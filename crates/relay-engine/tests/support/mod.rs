@@ -186,9 +186,6 @@ pub const MIB: u64 = 1 << 20;
 impl Machine {
     pub fn new() -> Self {
         let machine = Self(TempDir::new().unwrap());
-        for dir in ["proc/self", "sys/fs/cgroup"] {
-            fs::create_dir_all(machine.0.path().join(dir)).unwrap();
-        }
         machine.write("proc/self/cgroup", "0::/\n");
         machine.write(
             "proc/self/mountinfo",
@@ -201,8 +198,10 @@ impl Machine {
         machine
     }
 
-    fn write(&self, path: &str, text: &str) {
-        fs::write(self.0.path().join(path), text).unwrap();
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     pub fn limit(&self, bytes: u64) {

@@ -13,10 +13,11 @@ use crate::units::ByteSize;
 use crate::wiring;
 
 /// What takes effect without a restart; `*` stands for the id of an emitter.
-const LIVE: [&str; 13] = [
+const LIVE: [&str; 14] = [
     "memory.soft_limit",
     "control.law",
     "control.interval",
+    "control.idle_interval",
     "control.max_queue_delay",
     "control.ledger_share",
     "control.preset",
@@ -99,12 +100,13 @@ impl Reloader {
         let (new, entries) = loaded.into_parts();
         let mut config = self.config.clone();
         adopt(&mut config, &new);
-        self.engine.retune(&Tuning {
-            control: wiring::control(&config.control, wiring::cpus(&self.detection)),
-            interval: config.control.interval,
-            soft_limit_bytes: wiring::soft_limit(&config, &self.detection),
-            max_queue_delay: Some(config.control.max_queue_delay),
-        })?;
+        let mut tuning = Tuning::default();
+        tuning.control = wiring::control(&config.control, wiring::cpus(&self.detection));
+        tuning.interval = config.control.interval;
+        tuning.idle_interval = config.control.idle_interval;
+        tuning.soft_limit_bytes = wiring::soft_limit(&config, &self.detection);
+        tuning.max_queue_delay = Some(config.control.max_queue_delay);
+        self.engine.retune(&tuning)?;
         self.level.set(&config.log.level);
         for (id, emitter) in &config.emitters {
             let queue = &emitter.subscription;

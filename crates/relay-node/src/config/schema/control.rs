@@ -20,6 +20,8 @@ pub struct Control {
     pub law: Law,
     /// How often the pulse samples and decides while nothing presses.
     pub interval: Duration,
+    /// The same while memory is calm and nothing moves.
+    pub idle_interval: Duration,
     /// Longest time an accepted event may be expected to wait.
     pub max_queue_delay: Duration,
     /// Share of the limit that queued bytes may take.
@@ -141,6 +143,12 @@ const PRESETS: Choice<Preset> = Choice(&[("early", Preset::Early), ("late", Pres
 impl Control {
     pub(super) fn read(s: &mut Section<'_, '_>) -> Self {
         let preset = s.read("preset", &PRESETS, Preset::Early, "defaults of the ladder");
+        let interval = s.read(
+            "interval",
+            &within(MILLISECOND, Duration::from_secs(10)),
+            Duration::from_millis(50),
+            "how often memory is sampled and a decision made",
+        );
         Self {
             preset,
             mode: s.read(
@@ -150,11 +158,12 @@ impl Control {
                 "enforce decisions, only observe them, or off: the naive pipeline",
             ),
             law: s.read("law", &LAWS, Law::Drain, "which law sets the admitted rate"),
-            interval: s.read(
-                "interval",
-                &within(MILLISECOND, Duration::from_secs(10)),
-                Duration::from_millis(50),
-                "how often memory is sampled and a decision made",
+            interval,
+            idle_interval: s.read(
+                "idle_interval",
+                &within(MILLISECOND, Duration::from_mins(1)),
+                Duration::from_secs(1).max(interval),
+                "the same while memory is calm and nothing moves",
             ),
             max_queue_delay: s.read(
                 "max_queue_delay",
