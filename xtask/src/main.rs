@@ -1,4 +1,4 @@
-//! Developer commands of Relay: `cargo xtask test | tidy | stress | bench | soak`.
+//! Developer commands of Relay: `cargo xtask test | tidy | simulate | stress | bench | soak`.
 //!
 //! Each command is a module; `cargo xtask <command> --help` lists its flags.
 
@@ -13,6 +13,7 @@ mod command;
 mod cpu;
 mod machine;
 mod packages;
+mod simulate;
 mod soak;
 mod stress;
 mod test;
@@ -37,6 +38,8 @@ enum Command {
     Test(test::Args),
     /// The house rules that the compiler does not know.
     Tidy,
+    /// A whole node in virtual time, driven by the real laws: all laws side by side, invariants, sweeps.
+    Simulate(simulate::Args),
     /// Scenarios in a real container with a real memory limit.
     Stress(stress::Args),
     /// Whole-program measurements.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run(),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Stress(args) => stress::run(&args),
         Command::Bench(subject) => bench::run(&subject),
         Command::Soak(args) => soak::run(&args),

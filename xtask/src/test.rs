@@ -59,6 +59,10 @@ const DEFAULT: &[Step] = &[
         run: models,
     },
     Step {
+        name: "simulation (fixed seeds and random nodes)",
+        run: crate::simulate::quick,
+    },
+    Step {
         name: "soak (3 million events)",
         run: crate::soak::quick,
     },

@@ -23,7 +23,7 @@ mod node;
 mod overload;
 mod place;
 mod probe;
-mod report;
+pub(crate) mod report;
 mod rescue;
 mod state;
 mod verdict;

@@ -248,6 +248,13 @@ fn memory_that_rises_is_not_merely_kept() {
     }
     aimd.step_with_live(0.54, Some(0.1), 200 * S);
     assert_eq!(aimd.governor().state, GovernorState::Recovering);
+    aimd.step_with_live(0.80, Some(0.75), 201 * S);
+    let next = aimd.step_with_live(0.80, Some(0.1), 202 * S);
+    assert_eq!(
+        next.state,
+        GovernorState::Recovering,
+        "the next episode is judged anew"
+    );
 }
 
 #[test]

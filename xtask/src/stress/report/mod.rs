@@ -1,7 +1,7 @@
 //! The report of the overload scenario: `report.json`, `report.md`, `report.html`.
 
 pub(super) mod chart;
-mod svg;
+pub(crate) mod svg;
 mod table;
 
 use std::fmt::Write;

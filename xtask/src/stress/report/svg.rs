@@ -27,39 +27,39 @@ const STYLE: &str = "\
 
 /// Points of one quantity over time.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) name: &'static str,
+pub(crate) struct Line {
+    pub(crate) name: &'static str,
     /// One of `blue`, `green`, `red`, `amber`.
-    pub(super) colour: &'static str,
+    pub(crate) colour: &'static str,
     /// Seconds and value, in order of time.
-    pub(super) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// One diagram: lines over the shared time axis.
 #[derive(Debug)]
-pub(super) struct Panel {
-    pub(super) title: &'static str,
-    pub(super) lines: Vec<Line>,
+pub(crate) struct Panel {
+    pub(crate) title: &'static str,
+    pub(crate) lines: Vec<Line>,
     /// A horizontal line with its name.
-    pub(super) bound: Option<(&'static str, f64)>,
+    pub(crate) bound: Option<(&'static str, f64)>,
     /// Names at heights; without any, the top value is written.
-    pub(super) ticks: Vec<(f64, String)>,
-    pub(super) max: f64,
+    pub(crate) ticks: Vec<(f64, String)>,
+    pub(crate) max: f64,
 }
 
 /// Several panels with a title, a time axis and named instants.
 #[derive(Debug)]
-pub(super) struct Figure<'a> {
-    pub(super) title: &'a str,
-    pub(super) seconds: f64,
-    pub(super) instants: Vec<(f64, &'static str)>,
-    pub(super) panels: Vec<Panel>,
+pub(crate) struct Figure<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) seconds: f64,
+    pub(crate) instants: Vec<(f64, &'static str)>,
+    pub(crate) panels: Vec<Panel>,
 }
 
 // === impl Figure ===
 
 impl Figure<'_> {
-    pub(super) fn draw(&self) -> String {
+    pub(crate) fn draw(&self) -> String {
         let height = TOP + self.panels.len() as f64 * (PANEL + GAP) + 10.0;
         let mut svg = String::new();
         let title = escape(self.title);
@@ -224,7 +224,7 @@ fn axis_steps(seconds: f64) -> Vec<f64> {
 }
 
 /// Text as it may stand in XML and HTML.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
