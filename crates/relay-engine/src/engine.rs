@@ -10,7 +10,7 @@ use crate::telemetry;
 use crate::tuning::{Settings, Tuning};
 use relay_control::InvalidConfig;
 use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, Signal};
-use relay_forensics::Ring;
+use relay_forensics::Recorder;
 use relay_sense::Detection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -99,8 +99,8 @@ impl Engine {
     }
 
     /// The last ticks of the pulse.
-    pub fn recorder(&self) -> &Ring {
-        &self.parts.ring
+    pub fn recorder(&self) -> &Recorder {
+        &self.parts.recorder
     }
 
     /// Everything about it.

@@ -19,7 +19,7 @@ pub enum BuildError {
     Sense(#[from] SenseError),
     /// The recorder cannot be set up.
     #[error("the recorder: {0}")]
-    Recorder(#[from] relay_forensics::InvalidCapacity),
+    Recorder(#[from] relay_forensics::SchemaError),
     /// The descriptor that wakes the pulse cannot be had.
     #[error("the waker of the pulse: {0}; are too many files open?")]
     Waker(#[from] std::io::Error),

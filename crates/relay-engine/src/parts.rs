@@ -16,14 +16,11 @@ use crate::waker::Waker;
 use relay_event::{
     Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionMonitor,
 };
-use relay_forensics::{PanicGuard, Panicked, Ring};
+use relay_forensics::{PanicGuard, Panicked, Recorder};
 use relay_sense::Detection;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Ticks that the in-memory recorder keeps: 51 s at the default period.
-const RING_RECORDS: usize = 1024;
 
 /// What is shared with observers.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ pub(crate) struct Parts {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) sentry: Arc<Sentry>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) ring: Arc<Ring>,
+    pub(crate) recorder: Recorder,
     pub(crate) guard: PanicGuard,
     pub(crate) ingests: Vec<(Arc<str>, Ingest)>,
     pub(crate) outlets: Mutex<Vec<Outlet>>,
@@ -57,8 +54,11 @@ pub(crate) struct Outlet {
 // === impl Parts ===
 
 impl Parts {
-    pub(crate) fn new(builder: &EngineBuilder, detection: Detection) -> Result<Self, BuildError> {
-        let ring = Arc::new(Ring::try_new(RING_RECORDS)?);
+    pub(crate) fn new(
+        builder: &EngineBuilder,
+        detection: Detection,
+        recorder: Recorder,
+    ) -> Result<Self, BuildError> {
         let off = builder.mode == Mode::Off;
         // The first tick of the pulse sets the size; until then nothing is admitted.
         let budget = if off || builder.mode == Mode::Observe {
@@ -101,7 +101,7 @@ impl Parts {
             mailbox: Arc::default(),
             sentry: Arc::new(sentry),
             desk: Arc::default(),
-            ring,
+            recorder,
             guard: panic_guard(builder.errors.clone()),
             outlets: Mutex::default(),
             watches: Arc::default(),

@@ -2,15 +2,15 @@
 //! start and waits for nobody.
 
 use crate::congestion::Watch;
-use crate::knobs::{self, Knobs};
+use crate::knobs::Knobs;
 use crate::reclaimer::Desk;
 use crate::report::Reporter;
 use crate::sentry::Sentry;
 use crate::share::Shares;
+use crate::tape::Tape;
 use crate::tuning::{Mailbox, Settings};
 use relay_control::{Decision, Headroom, Input, Level, Memory, Outlook, PaceInput, Reading};
 use relay_event::ErrorBus;
-use relay_forensics::Ring;
 use relay_sense::{Bound, Sample, Sampler, alloc};
 use std::fmt;
 use std::os::fd::AsFd;
@@ -120,7 +120,7 @@ pub(crate) struct Pulse {
     pub(crate) errors: ErrorBus,
     pub(crate) watches: Arc<Mutex<Vec<Watch>>>,
     pub(crate) shares: Shares,
-    pub(crate) ring: Arc<Ring>,
+    pub(crate) tape: Tape,
     pub(crate) view: Arc<View>,
     pub(crate) mode: Mode,
     pub(crate) started: Instant,
@@ -190,8 +190,7 @@ impl Pulse {
             since,
         );
         self.act(&decision, &sample, wait);
-        self.ring
-            .record(&knobs::record(since, &sample, &decision, &self.knobs));
+        self.tape.record(&sample, &decision, &self.knobs);
         self.reporter.report(&sample, &decision);
         self.watch_queues(now, &decision);
         self.view.publish(&Observation {

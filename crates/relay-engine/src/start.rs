@@ -17,6 +17,7 @@ use crate::report::Reporter;
 use crate::sentry::ByteClock;
 use crate::share::Shares;
 use crate::stop::{Stop, Stopper};
+use crate::tape::{self, Tape};
 use crate::telemetry;
 use crate::tuning::Settings;
 use relay_event::{
@@ -66,10 +67,11 @@ impl Engine {
         }
         let root = builder.root.clone();
 
+        let (recorder, tape) = tape::recording()?;
         let (stop_adapters, stop) = Stopper::new();
         let (give_up, give_up_seen) = Stopper::new();
         let mut engine = Self {
-            parts: Arc::new(Parts::new(&builder, detection)?),
+            parts: Arc::new(Parts::new(&builder, detection, recorder)?),
             stop_adapters,
             give_up,
             adapters: JoinSet::new(),
@@ -82,7 +84,7 @@ impl Engine {
         };
         engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
         engine.start_reclaimer(root, fixed_limit)?;
-        engine.start_pulse(settings, sampler)?;
+        engine.start_pulse(settings, sampler, tape)?;
         for (id, emitter, options) in builder.emitters {
             engine
                 .start_emitter(id, emitter, options, give_up_seen.clone())
@@ -137,7 +139,12 @@ impl Engine {
         Ok(())
     }
 
-    fn start_pulse(&mut self, settings: Settings, sampler: Sampler) -> Result<(), BuildError> {
+    fn start_pulse(
+        &mut self,
+        settings: Settings,
+        sampler: Sampler,
+        tape: Tape,
+    ) -> Result<(), BuildError> {
         let parts = &self.parts;
         let wanted = Arc::clone(&self.wanted);
         let mut pulse = Pulse {
@@ -155,7 +162,7 @@ impl Engine {
             errors: parts.errors.clone(),
             watches: Arc::clone(&parts.watches),
             shares: Shares::default(),
-            ring: Arc::clone(&parts.ring),
+            tape,
             view: Arc::clone(&parts.view),
             mode: parts.mode,
             started: Instant::now(),

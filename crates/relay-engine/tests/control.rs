@@ -5,7 +5,7 @@
 mod support;
 
 use relay_control::{ControlConfig, LedgerConfig, Level};
-use relay_engine::{EmitterOptions, Engine, EngineBuilder, Mode, ShutdownRequest, TICK_RECORD};
+use relay_engine::{EmitterOptions, Engine, EngineBuilder, Mode, ShutdownRequest};
 use relay_event::{Code, Delivery, Overflow, Priority, Reason, Signal};
 use std::time::{Duration, Instant};
 use support::{Collector, MIB, Machine, Scripted, until};
@@ -141,14 +141,13 @@ async fn every_tick_is_recorded_with_the_sample_it_rests_on() {
     let engine = builder(&machine, &collector).start().await.unwrap();
     machine.usage(86 * MIB);
     level(&engine, Level::Error).await;
-    let entries = engine.recorder().snapshot();
-    assert!(entries.iter().all(|entry| entry.record.kind == TICK_RECORD));
-    let shut = entries
-        .iter()
-        .find(|entry| entry.record.detail >= 2)
+    let recording = engine.recorder().read();
+    let shut = recording
+        .snapshots()
+        .find(|tick| tick.number("governor.level") >= Some(2.0))
         .expect("the tick that decided");
     assert!(
-        shut.record.values[0] >= 85 * MIB,
+        shut.number("memory.unreclaimable") >= Some((85 * MIB) as f64),
         "no actuator moves without a sample"
     );
     engine.shutdown(Duration::from_secs(1)).await;

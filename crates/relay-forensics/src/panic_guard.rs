@@ -259,7 +259,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 
 /// Drops a payload whose own destructor may panic, whose payload may again. One that insists is
 /// leaked rather than followed down.
-fn dispose(payload: Box<dyn Any + Send>) {
+pub(crate) fn dispose(payload: Box<dyn Any + Send>) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         mem::forget(payload);
     }

@@ -68,6 +68,11 @@ impl Drop for Scope {
     }
 }
 
+/// Whether this thread runs inside a guard.
+pub(crate) fn is_guarded() -> bool {
+    DEPTH.try_with(Cell::get).is_ok_and(|depth| depth > 0)
+}
+
 /// Takes what the hook saw last on this thread.
 pub(crate) fn take() -> Option<Capture> {
     LAST.try_with(|last| last.try_borrow_mut().ok()?.take())
@@ -80,7 +85,7 @@ fn install() {
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if DEPTH.try_with(Cell::get).is_ok_and(|depth| depth > 0) {
+            if is_guarded() {
                 capture(info);
             }
             previous(info);

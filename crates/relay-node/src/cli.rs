@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -32,6 +33,8 @@ pub enum Command {
     Events(EventsArgs),
     /// Print the configuration in force, as a file that could replace it.
     Config(ConfigCommandArgs),
+    /// Read what a dead process left: why it died, and what came before.
+    Blackbox(BlackboxArgs),
 }
 
 /// Where the configuration comes from.
@@ -100,9 +103,115 @@ pub struct ConfigCommandArgs {
     pub explain: bool,
 }
 
+/// `relay blackbox`
+#[derive(Clone, Debug, Args)]
+pub struct BlackboxArgs {
+    /// What to look at.
+    #[command(subcommand)]
+    pub command: BlackboxCommand,
+}
+
+/// The commands of `relay blackbox`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BlackboxCommand {
+    /// Say in one paragraph why the process ended, then answer the questions of the first minute.
+    ///
+    /// Exit codes: 0 clean or still running, 10 killed for memory, 11 panic, 12 fatal signal,
+    /// 13 power loss or reboot, 14 killed otherwise or unknown, 1 not readable.
+    #[command(verbatim_doc_comment)]
+    Why {
+        /// Which recording.
+        #[command(flatten)]
+        source: BlackboxSource,
+        /// How to show it.
+        #[command(flatten)]
+        format: BlackboxFormat,
+    },
+    /// Show the records, oldest first.
+    Show {
+        /// Which recording.
+        #[command(flatten)]
+        source: BlackboxSource,
+        /// How to show it.
+        #[command(flatten)]
+        format: BlackboxFormat,
+        /// Only the last N records.
+        #[arg(long, value_name = "N")]
+        tail: Option<usize>,
+        /// Only what is so long before the last record, such as -30s.
+        #[arg(long, value_name = "-TIME", allow_hyphen_values = true, value_parser = before_the_end)]
+        since: Option<Duration>,
+    },
+    /// Count slots, gaps and lateness; exit code 1 when a part of the file is missing.
+    Verify {
+        /// Which recording.
+        #[command(flatten)]
+        source: BlackboxSource,
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the records of a running process as they come, until it ends.
+    Follow {
+        /// Which recording.
+        #[command(flatten)]
+        source: BlackboxSource,
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which recording to read.
+#[derive(Clone, Debug, Args)]
+pub struct BlackboxSource {
+    /// A recording, or a folder of them: then the last run that has ended.
+    #[arg(value_name = "FILE|DIR", default_value = relay_forensics::DEFAULT_FOLDER)]
+    pub path: PathBuf,
+    /// The file was copied from another machine: that it was restarted since cannot be told.
+    #[arg(long)]
+    pub elsewhere: bool,
+}
+
+/// How to show a recording.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BlackboxFormat {
+    /// Print JSON, one object a line.
+    #[arg(long, conflicts_with_all = ["csv", "html"])]
+    pub json: bool,
+    /// Print the snapshots as CSV.
+    #[arg(long, conflicts_with = "html")]
+    pub csv: bool,
+    /// Write one self-contained page; `-` prints it.
+    #[arg(long, value_name = "OUT")]
+    pub html: Option<PathBuf>,
+}
+
+impl BlackboxCommand {
+    pub(crate) fn source(&self) -> &BlackboxSource {
+        match self {
+            Self::Why { source, .. }
+            | Self::Show { source, .. }
+            | Self::Verify { source, .. }
+            | Self::Follow { source, .. } => source,
+        }
+    }
+
+    pub(crate) fn is_why(&self) -> bool {
+        matches!(self, Self::Why { .. })
+    }
+}
+
+/// `-30s` and `30s` are the same moment: what comes after the last record is nothing.
+fn before_the_end(text: &str) -> Result<Duration, String> {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
 const AFTER_HELP: &str = "\
 Precedence: --set, then RELAY_SECTION__KEY variables, then the file, then defaults.
-Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 75 emergency shutdown.";
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 75 emergency shutdown;\n\
+`relay blackbox why` says by 10 to 14 how a process ended.";
 
 impl ConfigArgs {
     /// The sources these flags name, beside the environment.

@@ -3,6 +3,7 @@
 //! A command is a function of its arguments, the environment and where to write, and returns an
 //! [exit code](crate::exit): nothing here ends the process.
 
+pub mod blackbox;
 pub mod check;
 pub mod config;
 pub mod doctor;
@@ -32,6 +33,7 @@ pub fn execute(
     errors: &mut dyn Write,
 ) -> io::Result<u8> {
     match command {
+        Command::Blackbox(args) => blackbox::execute(args, out, errors),
         Command::Check(args) => check::execute(args, environment, out, errors),
         Command::Config(args) => config::execute(args, environment, out, errors),
         Command::Doctor(args) => doctor::execute(args, environment, out, errors),

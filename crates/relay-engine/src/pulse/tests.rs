@@ -2,6 +2,7 @@ use super::*;
 use crate::tuning::Tuning;
 use crate::waker::Waker;
 use relay_event::{Bus, ByteBudget, ErrorFilter, Gate};
+use relay_forensics::Recorder;
 use relay_sense::Root;
 use std::fs;
 use tempfile::TempDir;
@@ -48,10 +49,15 @@ fn settings(interval: Duration) -> Settings {
 }
 
 fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
+    recorded_pulse(machine, errors).0
+}
+
+fn recorded_pulse(machine: &TempDir, errors: ErrorBus) -> (Pulse, Recorder) {
+    let (recorder, tape) = crate::tape::recording().unwrap();
     let budget = ByteBudget::new(0);
     let gate = Gate::new(budget.clone());
     let sentry = Sentry::new(gate.clone(), Waker::new().unwrap(), true);
-    Pulse {
+    let pulse = Pulse {
         sentry: Arc::new(sentry),
         desk: Arc::default(),
         sampler: Sampler::new(&Root::at(machine.path())).unwrap(),
@@ -66,13 +72,14 @@ fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
         errors,
         watches: Arc::default(),
         shares: Shares::default(),
-        ring: Arc::new(Ring::try_new(64).unwrap()),
+        tape,
         view: Arc::default(),
         mode: Mode::Enforce,
         started: Instant::now(),
         seen: Seen::default(),
         on_emergency: None,
-    }
+    };
+    (pulse, recorder)
 }
 
 #[test]
@@ -98,13 +105,13 @@ fn a_tick_allocates_nothing_also_when_it_reports() {
 #[test]
 fn a_reader_of_the_view_does_not_stop_the_pulse() {
     let machine = machine();
-    let mut pulse = pulse(&machine, ErrorBus::disabled());
+    let (mut pulse, recorder) = recorded_pulse(&machine, ErrorBus::disabled());
     let view = Arc::clone(&pulse.view);
     pulse.tick(Instant::now());
     let reading = view.last.lock().unwrap();
     pulse.tick(Instant::now());
     drop(reading);
-    assert_eq!(pulse.ring.recorded(), 2);
+    assert_eq!(recorder.read().snapshots().len(), 2);
     assert!(view.last().is_some());
 }
 
