@@ -175,6 +175,13 @@ fn clippy() -> Result<()> {
 }
 
 fn tests() -> Result<()> {
+    all_tests()?;
+    // Real groups of the kernel: ignored elsewhere, because they take root.
+    let group = ["test", "--package", "relay-sense", "--all-features"];
+    cargo(&[&group[..], &["--test", "group", "--", "--ignored"]].concat())
+}
+
+fn all_tests() -> Result<()> {
     if command::exists("cargo-nextest") {
         cargo(&["nextest", "run", "--workspace", "--all-features"])
     } else {
@@ -196,14 +203,16 @@ fn documentation() -> Result<()> {
     command::run(&mut doc)
 }
 
-/// Every interleaving of the protocols that relay-event and relay-sense write by hand; in a build of its own, because the atomics are
-/// loom's there.
+/// Every interleaving of the protocols that are written by hand; in a build of its own, because the atomics are loom's
+/// there.
 fn models() -> Result<()> {
     let mut test = command::cargo();
     test.args(["test", "--profile", "model", "--package", "relay-event"])
         .args([
             "--package",
             "relay-sense",
+            "--package",
+            "relay-forensics",
             "--lib",
             "models",
             "--target-dir",

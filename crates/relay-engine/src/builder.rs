@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::BuildError;
 use crate::handler::LogHandler;
 use crate::pulse::Mode;
+use crate::stall::StallConfig;
 use crate::tuning::Tuning;
 use relay_control::ControlConfig;
 use relay_event::{ErrorBus, ErrorHandler};
@@ -21,6 +22,7 @@ pub struct EngineBuilder {
     pub(crate) memory_limit_bytes: Option<u64>,
     pub(crate) detection: Option<Detection>,
     pub(crate) tuning: Tuning,
+    pub(crate) stall: StallConfig,
     pub(crate) mode: Mode,
     pub(crate) drain: Duration,
     pub(crate) errors: ErrorBus,
@@ -37,6 +39,7 @@ impl Default for EngineBuilder {
             memory_limit_bytes: None,
             detection: None,
             tuning: Tuning::default(),
+            stall: StallConfig::default(),
             mode: Mode::Enforce,
             drain: Duration::from_secs(10),
             errors: ErrorBus::with(32, Some(Duration::from_secs(1))),
@@ -94,6 +97,12 @@ impl EngineBuilder {
     /// move ends the rest.
     pub fn with_idle_interval(mut self, interval: Duration) -> Self {
         self.tuning.idle_interval = interval;
+        self
+    }
+
+    /// How the time that tasks wait for memory is watched; once a second by default.
+    pub fn with_stall_monitor(mut self, config: StallConfig) -> Self {
+        self.stall = config;
         self
     }
 

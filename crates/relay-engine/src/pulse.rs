@@ -7,11 +7,12 @@ use crate::reclaimer::Desk;
 use crate::report::Reporter;
 use crate::sentry::Sentry;
 use crate::share::Shares;
+use crate::stall::StallMonitor;
 use crate::tape::Tape;
 use crate::tuning::{Mailbox, Settings};
 use relay_control::{Decision, Headroom, Input, Level, Memory, Outlook, PaceInput, Reading};
 use relay_event::ErrorBus;
-use relay_sense::{Bound, Sample, Sampler, alloc};
+use relay_sense::{Bound, PressureSample, Sample, Sampler, alloc};
 use std::fmt;
 use std::os::fd::AsFd;
 use std::str::FromStr;
@@ -70,6 +71,8 @@ pub struct Observation {
     pub decision: Decision,
     /// How long until a limit is met, if memory goes on as it does.
     pub outlook: Outlook,
+    /// How long tasks waited for memory when that was read last, if it can be.
+    pub stall: Option<PressureSample>,
     /// How long the pulse waits now, unless it is woken.
     pub wait: Duration,
 }
@@ -121,6 +124,7 @@ pub(crate) struct Pulse {
     pub(crate) watches: Arc<Mutex<Vec<Watch>>>,
     pub(crate) shares: Shares,
     pub(crate) tape: Tape,
+    pub(crate) stalls: StallMonitor,
     pub(crate) view: Arc<View>,
     pub(crate) mode: Mode,
     pub(crate) started: Instant,
@@ -192,11 +196,13 @@ impl Pulse {
         self.act(&decision, &sample, wait);
         self.tape.record(&sample, &decision, &self.knobs);
         self.reporter.report(&sample, &decision);
+        let stall = self.stalls.look(now, since, &self.errors);
         self.watch_queues(now, &decision);
         self.view.publish(&Observation {
             sample,
             decision,
             outlook,
+            stall,
             wait,
         });
         wait

@@ -16,6 +16,7 @@ use crate::reclaimer::Reclaimer;
 use crate::report::Reporter;
 use crate::sentry::ByteClock;
 use crate::share::Shares;
+use crate::stall::StallMonitor;
 use crate::stop::{Stop, Stopper};
 use crate::tape::{self, Tape};
 use crate::telemetry;
@@ -66,6 +67,7 @@ impl Engine {
             sampler = sampler.with_configured(bytes)?;
         }
         let root = builder.root.clone();
+        let stall = builder.stall.clone();
 
         let (recorder, tape) = tape::recording()?;
         let (stop_adapters, stop) = Stopper::new();
@@ -83,8 +85,9 @@ impl Engine {
             wanted: Arc::default(),
         };
         engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
+        let stalls = StallMonitor::try_new(&stall, &root, &engine.parts.errors)?;
         engine.start_reclaimer(root, fixed_limit)?;
-        engine.start_pulse(settings, sampler, tape)?;
+        engine.start_pulse(settings, sampler, tape, stalls)?;
         for (id, emitter, options) in builder.emitters {
             engine
                 .start_emitter(id, emitter, options, give_up_seen.clone())
@@ -144,6 +147,7 @@ impl Engine {
         settings: Settings,
         sampler: Sampler,
         tape: Tape,
+        stalls: StallMonitor,
     ) -> Result<(), BuildError> {
         let parts = &self.parts;
         let wanted = Arc::clone(&self.wanted);
@@ -163,6 +167,7 @@ impl Engine {
             watches: Arc::clone(&parts.watches),
             shares: Shares::default(),
             tape,
+            stalls,
             view: Arc::clone(&parts.view),
             mode: parts.mode,
             started: Instant::now(),

@@ -203,6 +203,15 @@ fn senses(state: &EngineState) {
         "relay_memory_time_to_limit_seconds",
         Some(time_to_limit.map_or(f64::INFINITY, |time| time.as_secs_f64())),
     );
+    let stall = observation.stall.map(|stall| stall.psi);
+    set(
+        "relay_memory_stall_some_ratio",
+        stall.and_then(|psi| psi.some).map(|some| some.avg10),
+    );
+    set(
+        "relay_memory_stall_full_ratio",
+        stall.and_then(|psi| psi.full).map(|full| full.avg10),
+    );
     set(
         "relay_pulse_wait_seconds",
         Some(observation.wait.as_secs_f64()),

@@ -47,6 +47,10 @@ codes! {
     MemCritical = "MEM_CRITICAL", "memory_critical", "memory use is critical";
     /// Memory use fell below the relief threshold.
     MemRelief = "MEM_RELIEF", "memory_relief", "memory use is back to normal";
+    /// Tasks have waited for memory for a sustained share of the time; with the signal `recovered`, no longer.
+    PsiPreOom = "PSI_PRE_OOM", "psi_pre_oom", "tasks wait for memory";
+    /// The kernel does not say how long tasks wait for memory.
+    PsiUnavailable = "PSI_UNAVAILABLE", "psi_unavailable", "memory pressure cannot be read";
     /// The allocator was made to give unused memory back.
     MemReclaim = "MEM_RECLAIM", "memory_reclaimed", "unused memory was given back";
     /// The memory limit is another one than before.

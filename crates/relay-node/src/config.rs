@@ -53,7 +53,7 @@ pub use schema::adapters::{Adapter, HttpAdapter};
 pub use schema::control::{Aimd, Control, Drain, Ladder, Law, Mode, Preset, Red};
 pub use schema::emitters::{Emitter, FileTarget, Fsync, HttpFormat, HttpTarget, Target};
 pub use schema::log_filter::LogFilter;
-pub use schema::process::{Admin, Errors, Log, LogFormat, Memory, Runtime, Shutdown};
+pub use schema::process::{Admin, Errors, Log, LogFormat, Memory, Psi, Runtime, Shutdown};
 pub use schema::subscription::{Delivery, Overflow, Subscription};
 pub use secret::TargetUrl;
 pub use summary::{LimitFacts, summary};

@@ -2,14 +2,15 @@
 
 use crate::config::{
     Adapter, Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpAdapter, HttpFormat,
-    HttpTarget, Law, Mode, Overflow, Target,
+    HttpTarget, Law, Mode, Overflow, Psi, Target,
 };
 use crate::emitters::{self, Blackhole, FileConfig, FileSink, LineEmitter, StdoutSink};
 use crate::units::{ByteRate, ByteSize};
 use relay_control::{
-    AimdConfig, ControlConfig, DrainConfig, LadderConfig, LedgerConfig, Red, RedConfig,
+    AimdConfig, ControlConfig, DrainConfig, LadderConfig, LedgerConfig, PressureAlarmConfig, Red,
+    RedConfig,
 };
-use relay_engine::{EmitterOptions, Engine, EngineBuilder, RedEarlyDrop, RetryPolicy};
+use relay_engine::{EmitterOptions, Engine, EngineBuilder, RedEarlyDrop, RetryPolicy, StallConfig};
 use relay_event::{ErrorBus, Filter, PatternError};
 use relay_http::{BatchFormat, HttpEmitter, HttpEmitterConfig, HttpServer, HttpServerConfig};
 use relay_sense::{Detection, LimitSource, Root};
@@ -71,6 +72,7 @@ pub fn engine(
         .with_interval(config.control.interval)
         .with_idle_interval(config.control.idle_interval)
         .with_detection(detection.clone())
+        .with_stall_monitor(stall_monitor(&config.psi))
         .with_max_queue_delay(Some(config.control.max_queue_delay))
         .with_drain(config.shutdown.deadline)
         .with_errors(ErrorBus::with(config.errors.buffer, Some(FOLD)));
@@ -134,6 +136,22 @@ pub(crate) fn soft_limit(config: &Config, detection: &Detection) -> Option<u64> 
     let by_environment = soft.filter(|soft| soft.source == LimitSource::Env);
     let limits = [configured, by_environment.map(|soft| soft.bytes)];
     limits.into_iter().flatten().min()
+}
+
+/// The levels above the threshold keep their distance from it and stay below one.
+fn stall_monitor(psi: &Psi) -> StallConfig {
+    let default = PressureAlarmConfig::default();
+    let threshold = psi.threshold.get();
+    StallConfig {
+        enabled: psi.enabled,
+        interval: psi.poll_interval,
+        alarm: PressureAlarmConfig {
+            threshold,
+            relief: threshold * default.relief / default.threshold,
+            sustain: psi.sustain,
+            ..default
+        },
+    }
 }
 
 fn mode(mode: Mode) -> relay_engine::Mode {

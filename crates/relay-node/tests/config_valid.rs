@@ -156,6 +156,10 @@ fn every_alias_reaches_its_field() {
         ("RELAY_AIMD_DECR", "0.6"),
         ("RELAY_ERROR_BUS_BUFFER", "64"),
         ("RELAY_BUFFER_MEMORY_PCT", "0.4"),
+        ("RELAY_PSI_ENABLED", "false"),
+        ("RELAY_PSI_THRESHOLD", "0.25"),
+        ("RELAY_PSI_SUSTAIN", "3s"),
+        ("RELAY_PSI_POLL_INTERVAL", "2s"),
         ("RELAY_LOG", "warn"),
     ];
     let loaded = load("", &variables, &[]).unwrap();
@@ -172,6 +176,10 @@ fn every_alias_reaches_its_field() {
     assert_eq!(config.control.aimd.decrease_factor.get(), 0.6);
     assert_eq!(config.control.ledger_share.get(), 0.4);
     assert_eq!(config.errors.buffer, 64);
+    assert!(!config.psi.enabled);
+    assert_eq!(config.psi.threshold, Ratio::percent(25));
+    assert_eq!(config.psi.sustain, Duration::from_secs(3));
+    assert_eq!(config.psi.poll_interval, Duration::from_secs(2));
     assert_eq!(config.log.level.to_string(), "warn");
     assert_eq!(
         origin(&loaded, "errors.buffer"),

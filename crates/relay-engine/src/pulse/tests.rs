@@ -1,4 +1,5 @@
 use super::*;
+use crate::stall::StallConfig;
 use crate::tuning::Tuning;
 use crate::waker::Waker;
 use relay_event::{Bus, ByteBudget, ErrorFilter, Gate};
@@ -56,6 +57,8 @@ fn recorded_pulse(machine: &TempDir, errors: ErrorBus) -> (Pulse, Recorder) {
     let (recorder, tape) = crate::tape::recording().unwrap();
     let budget = ByteBudget::new(0);
     let gate = Gate::new(budget.clone());
+    let root = Root::at(machine.path());
+    let stalls = StallMonitor::try_new(&StallConfig::default(), &root, &ErrorBus::disabled());
     let sentry = Sentry::new(gate.clone(), Waker::new().unwrap(), true);
     let pulse = Pulse {
         sentry: Arc::new(sentry),
@@ -73,6 +76,7 @@ fn recorded_pulse(machine: &TempDir, errors: ErrorBus) -> (Pulse, Recorder) {
         watches: Arc::default(),
         shares: Shares::default(),
         tape,
+        stalls: stalls.unwrap(),
         view: Arc::default(),
         mode: Mode::Enforce,
         started: Instant::now(),

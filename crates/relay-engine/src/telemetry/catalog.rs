@@ -227,6 +227,18 @@ pub(super) const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "Time until a limit is met if memory goes on rising as it does; infinite while it does not.",
     ),
     (
+        "relay_memory_stall_some_ratio",
+        Gauge,
+        Unit::Count,
+        "Share of the last 10 s in which some task waited for memory (0 to 1); absent where the kernel does not say.",
+    ),
+    (
+        "relay_memory_stall_full_ratio",
+        Gauge,
+        Unit::Count,
+        "The same for all tasks at once.",
+    ),
+    (
         "relay_pulse_wait_seconds",
         Gauge,
         Unit::Seconds,

@@ -80,6 +80,10 @@ const ALIASES: &[Alias] = &[
     Alias::plain("RELAY_AIMD_DECR", &["control.aimd.decrease_factor"]),
     Alias::plain("RELAY_ERROR_BUS_BUFFER", &["errors.buffer"]),
     Alias::plain("RELAY_BUFFER_MEMORY_PCT", &["control.ledger_share"]),
+    Alias::plain("RELAY_PSI_ENABLED", &["psi.enabled"]),
+    Alias::plain("RELAY_PSI_THRESHOLD", &["psi.threshold"]),
+    Alias::plain("RELAY_PSI_SUSTAIN", &["psi.sustain"]),
+    Alias::plain("RELAY_PSI_POLL_INTERVAL", &["psi.poll_interval"]),
     Alias::plain("RELAY_LOG", &["log.level"]),
 ];
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use adapters::Adapter;
 use control::Control;
 use emitters::Emitter;
-use process::{Admin, Errors, Log, Memory, Runtime, Shutdown};
+use process::{Admin, Errors, Log, Memory, Psi, Runtime, Shutdown};
 
 use super::reader::Section;
 
@@ -25,6 +25,8 @@ use super::reader::Section;
 pub struct Config {
     /// `[memory]`: what must not be exceeded.
     pub memory: Memory,
+    /// `[psi]`: how long tasks wait for memory.
+    pub psi: Psi,
     /// `[control]`: how it is kept.
     pub control: Control,
     /// `[errors]`: the error bus.
@@ -47,6 +49,7 @@ impl Config {
     pub(crate) fn read(s: &mut Section<'_, '_>) -> Self {
         Self {
             memory: s.section("memory", Memory::read),
+            psi: s.section("psi", Psi::read),
             control: s.section("control", Control::read),
             errors: s.section("errors", Errors::read),
             log: s.section("log", Log::read),

@@ -85,12 +85,19 @@ pub struct Pressure {
 
 // === impl PressureScope ===
 
-impl fmt::Display for PressureScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl PressureScope {
+    /// The stable word: `cgroup` or `system`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Group => "cgroup",
             Self::Host => "system",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PressureScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

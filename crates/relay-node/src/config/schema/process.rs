@@ -1,14 +1,14 @@
-//! `[memory]`, `[errors]`, `[log]`, `[admin]`, `[shutdown]` and `[runtime]`: the node itself.
+//! `[memory]`, `[psi]`, `[errors]`, `[log]`, `[admin]`, `[shutdown]` and `[runtime]`: the node itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::log_filter::LogFilter;
-use crate::config::kind::number::within;
+use crate::config::kind::number::{between, within};
 use crate::config::kind::text::{Parsed, address};
 use crate::config::kind::{Auto, AutoOr, Choice, NoneOr, Switch};
 use crate::config::reader::Section;
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Ratio};
 
 /// `[memory]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,20 @@ pub struct Memory {
 pub struct Errors {
     /// Error events that one subscriber of the error bus may lag behind.
     pub buffer: usize,
+}
+
+/// `[psi]`: how long tasks wait for memory; shown and told, never decided by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Psi {
+    /// Whether it is read.
+    pub enabled: bool,
+    /// Share of the time from which it is worth telling.
+    pub threshold: Ratio,
+    /// How long it must have been so.
+    pub sustain: Duration,
+    /// How often it is read.
+    pub poll_interval: Duration,
 }
 
 /// `[log]`
@@ -113,6 +127,37 @@ impl Errors {
             "error events a subscriber of the error bus may lag behind",
         );
         Self { buffer }
+    }
+}
+
+impl Psi {
+    pub(super) fn read(s: &mut Section<'_, '_>) -> Self {
+        Self {
+            enabled: s.read(
+                "enabled",
+                &Switch,
+                true,
+                "watch how long tasks wait for memory",
+            ),
+            threshold: s.read(
+                "threshold",
+                &between(Ratio::percent(0), Ratio::percent(30)),
+                Ratio::percent(20),
+                "share of the time from which waiting is told; a ratio: 0.2 is 20 %",
+            ),
+            sustain: s.read(
+                "sustain",
+                &within(MILLISECOND, Duration::from_mins(1)),
+                Duration::from_secs(2),
+                "how long it must have been so",
+            ),
+            poll_interval: s.read(
+                "poll_interval",
+                &within(Duration::from_millis(50), HOUR),
+                Duration::from_secs(1),
+                "how often it is read",
+            ),
+        }
     }
 }
 
