@@ -7,6 +7,6 @@ use relay_sense::fuzz;
 
 fuzz_target!(|input: (u64, &[u8])| {
     let (current_bytes, text) = input;
-    fuzzing::memory_stat(text, current_bytes);
-    fuzzing::counters(text);
+    fuzz::memory_stat(text, current_bytes);
+    fuzz::counters(text);
 });

@@ -17,7 +17,8 @@
 //! not make it jump: from 1 ms it is back at 50 ms after 63 ms of calm. It shrinks with the time
 //! that is left, not with the bytes: `looks` looks are left however steep the rise.
 //!
-//! *Calm* is level normal, a clear outlook and nothing moving. An unknown outlook is not calm:
+//! *Calm* is level normal, nothing moving, and an outlook that is clear or so far away that even idle waits leave `looks`
+//! of them (50 s by default). An unknown outlook is not calm:
 //! without a sensor the period never goes above `usual`.
 //!
 //! | field | default | why |
@@ -223,13 +224,22 @@ impl Pace {
     }
 
     fn is_idle(&mut self, input: &PaceInput, now: Duration) -> bool {
-        let calm = input.level == Level::Normal && input.outlook == Outlook::Clear && !input.moving;
+        let calm = input.level == Level::Normal && self.is_far(input.outlook) && !input.moving;
         if !calm {
             self.calm_since = None;
             return false;
         }
         let since = *self.calm_since.get_or_insert(now);
         now.saturating_sub(since) >= self.config.settle
+    }
+
+    /// So far away that waiting idly leaves as many looks as are wanted: memory that merely drifts is no danger.
+    fn is_far(&self, outlook: Outlook) -> bool {
+        match outlook {
+            Outlook::Unknown => false,
+            Outlook::Clear => true,
+            Outlook::Meets { after, .. } => after / self.config.looks >= self.config.idle,
+        }
     }
 
     fn busy(&self, input: &PaceInput) -> Duration {

@@ -99,6 +99,19 @@ fn a_second_of_calm_leads_to_idleness_and_one_movement_out_of_it() {
 }
 
 #[test]
+fn memory_that_merely_drifts_keeps_nobody_awake() {
+    for (left, rests) in [(50 * S, true), (3600 * S, true), (49 * S, false)] {
+        let (mut pace, mut now) = (pace(), Duration::ZERO);
+        let drifting = PaceInput {
+            moving: false,
+            ..meets(left)
+        };
+        course(&mut pace, &mut now, drifting, 40);
+        assert_eq!(pace.wait() == S, rests, "{left:?}");
+    }
+}
+
+#[test]
 fn what_is_unknown_or_raised_is_never_idle() {
     for input in [
         PaceInput {
