@@ -1,6 +1,11 @@
 //! On what numbers were taken: a figure without its machine is a rumour.
 
+use std::fmt::Write;
+use std::path::Path;
 use std::process::Command;
+
+use anyhow::Result;
+use serde_json::{Value, json};
 
 use crate::command;
 
@@ -37,6 +42,23 @@ pub(crate) fn facts() -> Vec<Fact> {
             said(Command::new("git").args(["describe", "--always", "--dirty"])),
         ),
     ]
+}
+
+/// Writes `report.json` and `report.md` to `out`: the rows with the facts, and the title, the facts and the table.
+pub(crate) fn report(out: &Path, title: &str, rows: &Value, table: &str) -> Result<()> {
+    std::fs::create_dir_all(out)?;
+    let mut text = title.to_owned();
+    let mut named = serde_json::Map::new();
+    for (name, value) in facts() {
+        writeln!(text, "- {name}: {value}").ok();
+        named.insert(name.to_owned(), json!(value));
+    }
+    text.push_str(table);
+    let report = json!({ "facts": named, "rows": rows });
+    std::fs::write(out.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
+    std::fs::write(out.join("report.md"), text)?;
+    println!("report: {}", out.join("report.md").display());
+    Ok(())
 }
 
 fn cpu_model(cpuinfo: &str) -> &str {

@@ -165,7 +165,7 @@ impl Pulse {
             Some(timeout),
         ) {
             Ok(ready) if ready.wake => {
-                waker.clear();
+                self.sentry.clear();
                 self.settings.pace.wake();
             }
             Ok(_) => {}

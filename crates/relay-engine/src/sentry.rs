@@ -8,7 +8,9 @@ use crate::waker::Waker;
 use relay_event::{ByteBudget, Gate, Priority};
 use relay_sense::Gauge;
 use relay_sense::alloc::{self, ClockError};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release,
+};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// How many bytes are allocated between two looks: of 64 KiB to 2 MiB each saved every run, and a look is 0.4 µs.
@@ -37,7 +39,7 @@ pub(crate) struct Sentry {
     shut_below_bytes: AtomicU64,
     /// The pulse sleeps long: whatever moves wakes it.
     is_resting: AtomicBool,
-    /// The pulse was woken and has not ticked since.
+    /// The pulse was woken and has not noticed yet.
     is_awake: AtomicBool,
 }
 
@@ -75,7 +77,13 @@ impl Sentry {
         self.wake_below_bytes.store(marks.wake_below_bytes, Relaxed);
         self.shut_below_bytes.store(marks.shut_below_bytes, Relaxed);
         self.is_resting.store(rests, Relaxed);
-        self.is_awake.store(false, Relaxed);
+    }
+
+    /// The pulse is awake and about to tick. In this order: a look between the two is seen by that tick, one after them
+    /// wakes again.
+    pub(crate) fn clear(&self) {
+        self.waker.clear();
+        self.is_awake.store(false, Release);
     }
 
     /// A look, when `ahead_bytes` were asked for that the kernel does not count yet.
@@ -90,9 +98,9 @@ impl Sentry {
         }
     }
 
-    /// Wakes the pulse, once until its next tick.
+    /// Wakes the pulse, once until it is awake.
     pub(crate) fn wake(&self) {
-        if !self.is_awake.swap(true, Relaxed) {
+        if !self.is_awake.swap(true, AcqRel) {
             self.waker.wake();
         }
     }

@@ -52,7 +52,7 @@ fn was_woken(sentry: &Sentry) -> bool {
     let waker = sentry.waker();
     let now = Some(Duration::ZERO);
     let ready = relay_sense::wait(None, None, Some(std::os::fd::AsFd::as_fd(waker)), now).unwrap();
-    waker.clear();
+    sentry.clear();
     ready.wake
 }
 
@@ -71,11 +71,16 @@ fn with_little_room_it_wakes_the_pulse_once_and_with_none_it_shuts_the_gate() {
     let sentry = sentry(&sampler, true);
     usage(&machine, 90 * MIB);
     sentry.look(0);
-    assert!(was_woken(&sentry));
-    assert_eq!(sentry.gate.floor(), Priority::Low, "the pulse decides");
     sentry.look(0);
-    assert!(!was_woken(&sentry), "once until the next tick");
+    let mut raised = [0; 8];
+    rustix::io::read(sentry.waker(), &mut raised).unwrap();
+    assert_eq!(u64::from_ne_bytes(raised), 1, "once until it is awake");
+    assert_eq!(sentry.gate.floor(), Priority::Low, "the pulse decides");
+    sentry.clear();
+    // Also when the pulse is within its tick, and posts only afterwards.
+    sentry.look(0);
     sentry.post(MARKS, false);
+    assert!(was_woken(&sentry));
     usage(&machine, 99 * MIB);
     sentry.look(0);
     assert!(was_woken(&sentry));

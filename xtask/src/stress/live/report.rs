@@ -15,22 +15,8 @@ use crate::stress::place::Place;
 type Column = (Place, Version, bool);
 
 pub(super) fn write(out: &Path, outcomes: &[Outcome]) -> Result<()> {
-    std::fs::create_dir_all(out)?;
-    let facts = machine::facts();
-    let named: serde_json::Map<_, _> = facts
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), json!(value)))
-        .collect();
-    let report = json!({ "facts": named, "checks": outcomes });
-    std::fs::write(out.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
-    let mut text = "# Live checks of relay-sense\n\n".to_owned();
-    for (name, value) in facts {
-        writeln!(text, "- {name}: {value}").ok();
-    }
-    text.push_str(&table(outcomes));
-    std::fs::write(out.join("report.md"), text)?;
-    println!("report: {}", out.join("report.md").display());
-    Ok(())
+    let title = "# Live checks of relay-sense\n\n";
+    machine::report(out, title, &json!(outcomes), &table(outcomes))
 }
 
 fn table(outcomes: &[Outcome]) -> String {

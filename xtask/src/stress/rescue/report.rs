@@ -17,22 +17,8 @@ const EXPLANATION: &str = "A program in a container of 64 MiB allocates and touc
     emulated: its processor is slower, so unthrottled is slower there too.";
 
 pub(super) fn write(out: &Path, results: &[RunResult]) -> Result<()> {
-    std::fs::create_dir_all(out)?;
-    let facts = machine::facts();
-    let named: serde_json::Map<_, _> = facts
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), json!(value)))
-        .collect();
-    let report = json!({ "facts": named, "runs": results });
-    std::fs::write(out.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
-    let mut text = format!("# Rescue\n\n{EXPLANATION}\n\n");
-    for (name, value) in facts {
-        writeln!(text, "- {name}: {value}").ok();
-    }
-    text.push_str(&table(results));
-    std::fs::write(out.join("report.md"), text)?;
-    println!("report: {}", out.join("report.md").display());
-    Ok(())
+    let title = format!("# Rescue\n\n{EXPLANATION}\n\n");
+    machine::report(out, &title, &json!(results), &table(results))
 }
 
 fn column(result: &RunResult) -> (Place, Version, Rate) {

@@ -211,3 +211,72 @@ impl std::fmt::Display for Changes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OTHER: [&str; 24] = [
+        "memory.soft_limit=100MiB",
+        "control.law=aimd",
+        "control.interval=60ms",
+        "control.idle_interval=2s",
+        "control.max_queue_delay=4s",
+        "control.ledger_share=40%",
+        "control.preset=early",
+        "control.ladder.warning=71%",
+        "control.ladder.error=84%",
+        "control.ladder.critical=91%",
+        "control.ladder.emergency=97%",
+        "control.ladder.relief=54%",
+        "control.aimd.enter=71%",
+        "control.aimd.exit=54%",
+        "control.aimd.increase=6%",
+        "control.aimd.decrease_factor=40%",
+        "control.aimd.floor=11%",
+        "control.aimd.cooldown=20s",
+        "control.drain.setpoint=60%",
+        "log.level=warn",
+        "shutdown.deadline=9s",
+        "emitters.file.queue_events=1000",
+        "emitters.file.queue_bytes=1MiB",
+        // The default of a batch follows the queue, so it is fixed for the comparison.
+        "emitters.file.batch_events=512",
+    ];
+
+    fn config(set: &[&str]) -> Config {
+        let sources = Sources {
+            set: set.iter().map(|&one| one.to_owned()).collect(),
+            ..Sources::default()
+        };
+        sources.load().unwrap().into_config()
+    }
+
+    /// What is listed is what is taken over, and the other way round.
+    #[test]
+    fn the_list_and_what_is_taken_over_agree() {
+        let path = |set: &str| set.split_once('=').unwrap().0.to_owned();
+        for pattern in LIVE {
+            let is_set = OTHER.iter().any(|set| matches(pattern, &path(set)));
+            assert!(is_set, "{pattern} is not in this test");
+        }
+        let new = config(&OTHER);
+        let mut running = config(&[]);
+        assert_ne!(running, new);
+        adopt(&mut running, &new);
+        assert_eq!(running, new);
+        for waiting in [
+            "control.mode=observe",
+            "control.red.max_probability=20%",
+            "memory.limit=1GiB",
+            "admin.enabled=false",
+            "emitters.file.keep=9",
+            "psi.enabled=false",
+        ] {
+            assert!(!is_live(&path(waiting)), "{waiting}");
+            let (mut running, new) = (config(&[]), config(&[waiting]));
+            adopt(&mut running, &new);
+            assert_ne!(running, new, "{waiting}");
+        }
+    }
+}
