@@ -231,5 +231,6 @@ fn bus_state(bus: &Bus) -> BusState {
         published: bus.published(),
         no_subscriber: bus.no_subscriber(),
         subscriptions: bus.subscription_count(),
+        waits: bus.wait_times(),
     }
 }

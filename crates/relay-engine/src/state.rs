@@ -3,7 +3,7 @@
 use crate::health::Health;
 use crate::ingest::IngestStats;
 use crate::pulse::{Mode, Observation};
-use relay_event::SubscriptionStats;
+use relay_event::{SubscriptionStats, WaitTimes};
 
 /// Everything about a running engine, for people, metrics and tests.
 #[derive(Debug, Clone)]
@@ -63,6 +63,8 @@ pub struct BusState {
     pub no_subscriber: u64,
     /// How many subscriptions it has.
     pub subscriptions: usize,
+    /// How long publishers waited for room.
+    pub waits: WaitTimes,
 }
 
 /// What an emitter has done.

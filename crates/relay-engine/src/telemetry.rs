@@ -14,7 +14,8 @@ use crate::state::EngineState;
 use catalog::{Kind, METRICS};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use relay_control::Level;
-use relay_event::{Code, DropReason, Severity, Signal, SubscriptionStats};
+use relay_event::{Code, DropReason, Severity, Signal, SubscriptionStats, WaitTimes};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The most subscriptions that get metrics of their own.
@@ -22,7 +23,11 @@ const MAX_SUBSCRIPTIONS: usize = 256;
 
 /// Copies the numbers of an engine into the installed [`metrics`] recorder.
 #[derive(Debug, Clone)]
-pub struct Telemetry(Observer);
+pub struct Telemetry {
+    engine: Observer,
+    /// What the histograms of waiting have been told, for each bus: they take what is new.
+    waits: Arc<Mutex<Vec<WaitTimes>>>,
+}
 
 impl Telemetry {
     /// Describes every metric, once, to the installed recorder.
@@ -34,7 +39,10 @@ impl Telemetry {
                 Kind::Histogram => describe_histogram!(*name, *unit, *help),
             }
         }
-        Self(engine)
+        Self {
+            engine,
+            waits: Arc::default(),
+        }
     }
 
     /// The names of all metrics.
@@ -44,19 +52,39 @@ impl Telemetry {
 
     /// Brings every metric up to date. Not for a hot path: it looks metrics up by name.
     pub fn refresh(&self) {
-        let state = self.0.state();
+        let state = self.engine.state();
         ingest(&state);
         for (bus, stats) in state.subscriptions.iter().take(MAX_SUBSCRIPTIONS) {
             subscription(bus, stats);
         }
         outputs(&state);
+        self.waits(&state);
         knobs(&state);
         senses(&state);
         self.errors();
     }
 
+    /// A wait is recorded with the longest time of its bucket, one without end with the time of the bucket before.
+    fn waits(&self, state: &EngineState) {
+        let mut told = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        told.resize(state.buses.len(), WaitTimes::default());
+        for (bus, told) in state.buses.iter().zip(told.iter_mut()) {
+            let blocked = histogram!("relay_publish_blocked_seconds", "bus" => bus.name.clone());
+            let mut longest = Duration::ZERO;
+            for (at_most, count) in bus.waits.since(told).iter() {
+                longest = if at_most == Duration::MAX {
+                    longest
+                } else {
+                    at_most
+                };
+                blocked.record_many(longest, usize::try_from(count).unwrap_or(usize::MAX));
+            }
+            *told = bus.waits;
+        }
+    }
+
     fn errors(&self) {
-        let errors = self.0.errors();
+        let errors = self.engine.errors();
         for code in Code::ALL {
             for (severity, signal) in kinds() {
                 let count = errors.count_of(*code, severity, signal);

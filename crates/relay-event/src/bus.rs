@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::publisher::{ExclusivePublisher, Publisher};
 use crate::subscription::{SubscribeOptions, Subscription, SubscriptionId};
 use crate::tally::SubscriptionStats;
+use crate::wait_times::WaitTimes;
 use std::fmt;
 use std::sync::Arc;
 
@@ -132,6 +133,11 @@ impl Bus {
     /// Published events that no subscription wanted: dropped, with the reason `no_subscriber`.
     pub fn no_subscriber(&self) -> u64 {
         self.0.no_subscriber()
+    }
+
+    /// How long those waited who found no room, see [`publish`](Self::publish).
+    pub fn wait_times(&self) -> WaitTimes {
+        self.0.waits.read()
     }
 
     /// How many subscriptions there are.

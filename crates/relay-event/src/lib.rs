@@ -85,6 +85,7 @@ mod text;
 mod tokens;
 mod topic;
 mod wait;
+mod wait_times;
 
 pub use batch::{Batch, Outcome};
 pub use budget::{BudgetError, ByteBudget, Reservation};
@@ -107,3 +108,4 @@ pub use subscription::{
 pub use tally::{DropReason, QueuePressure, SubscriptionStats};
 pub use topic::{Topic, TopicError};
 pub use wait::block_on;
+pub use wait_times::WaitTimes;

@@ -250,6 +250,10 @@ fn a_waiting_publisher_goes_on_when_there_is_room_and_holds_no_lock() {
     for publisher in waiting {
         publisher.join().unwrap();
     }
+    let waits = bus.wait_times();
+    assert_eq!(waits.count(), 4, "the one that found room did not wait");
+    let (longest, _) = waits.iter().filter(|(_, count)| *count > 0).last().unwrap();
+    assert!(longest >= Duration::from_millis(20), "{longest:?}");
 }
 
 #[tokio::test]
@@ -269,6 +273,11 @@ async fn a_cancelled_publish_publishes_nothing_and_passes_its_turn_on() {
     second.await.unwrap().unwrap();
     assert_eq!(drain(&mut tight), [2]);
     assert!(tight.stats().is_closed());
+    assert_eq!(
+        bus.wait_times().count(),
+        2,
+        "the one that gave up has waited too"
+    );
 }
 
 #[tokio::test]

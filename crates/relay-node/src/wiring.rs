@@ -15,10 +15,6 @@ use relay_event::{ErrorBus, Filter, PatternError};
 use relay_http::{BatchFormat, HttpEmitter, HttpEmitterConfig, HttpServer, HttpServerConfig};
 use relay_sense::{Detection, LimitSource, Root};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Repeats of one error within this time become one log line with a count.
-const FOLD: Duration = Duration::from_secs(1);
 
 /// What one connection costs at most while nothing is queued: its buffers, its task, and the kernel's share.
 const CONNECTION_BYTES: u64 = 64 * 1024;
@@ -75,7 +71,7 @@ pub fn engine(
         .with_stall_monitor(stall_monitor(&config.psi))
         .with_max_queue_delay(Some(config.control.max_queue_delay))
         .with_drain(config.shutdown.deadline)
-        .with_errors(ErrorBus::with(config.errors.buffer, Some(FOLD)));
+        .with_errors(ErrorBus::with(config.errors.buffer, config.errors.fold));
     let configured = config.memory.limit.fixed().map(ByteSize::bytes);
     // What the groups set, the engine reads itself; what else was detected, it has to be told.
     let limits = [configured, detection.fixed_limit.bytes()];

@@ -142,7 +142,7 @@ fn flags_take_toml_where_one_value_is_not_enough() {
     assert_eq!(config.log.level.to_string(), "debug");
 }
 
-/// O02–O04, O06, O08, O19, O26, O28, O29, O32.
+/// O02–O04, O06, O08, O19, O26–O29, O32.
 #[test]
 fn every_alias_reaches_its_field() {
     let variables = [
@@ -155,6 +155,7 @@ fn every_alias_reaches_its_field() {
         ("RELAY_AIMD_INCR", "0.1"),
         ("RELAY_AIMD_DECR", "0.6"),
         ("RELAY_ERROR_BUS_BUFFER", "64"),
+        ("RELAY_ERROR_SAMPLING", "false"),
         ("RELAY_BUFFER_MEMORY_PCT", "0.4"),
         ("RELAY_PSI_ENABLED", "false"),
         ("RELAY_PSI_THRESHOLD", "0.25"),
@@ -176,6 +177,7 @@ fn every_alias_reaches_its_field() {
     assert_eq!(config.control.aimd.decrease_factor.get(), 0.6);
     assert_eq!(config.control.ledger_share.get(), 0.4);
     assert_eq!(config.errors.buffer, 64);
+    assert_eq!(config.errors.fold, None);
     assert!(!config.psi.enabled);
     assert_eq!(config.psi.threshold, Ratio::percent(25));
     assert_eq!(config.psi.sustain, Duration::from_secs(3));
@@ -186,6 +188,9 @@ fn every_alias_reaches_its_field() {
         "env RELAY_ERROR_BUS_BUFFER"
     );
     assert_eq!(warnings(&loaded), "");
+
+    let sampled = load("", &[("RELAY_ERROR_SAMPLING", "true")], &[]).unwrap();
+    assert_eq!(sampled.config().errors.fold, Some(Duration::from_secs(1)));
 }
 
 /// DEC4.

@@ -292,6 +292,7 @@ fn every_metric_passes_a_real_parser() {
         "relay_error_events_total{code=\"ADAPTER_START\",severity=\"info\",signal=\"none\"} 1",
         "relay_event_publish_duration_seconds_count{bus=\"external\"} 1",
         "relay_event_send_blocked_total{bus=\"external\"} 0",
+        "relay_publish_blocked_seconds_count{bus=\"external\"} 0",
         "relay_engine_operations_total{operation=\"start\",result=\"ok\"} 1",
         "relay_engine_operation_duration_seconds_count{operation=\"start\"} 1",
         "relay_build_info",

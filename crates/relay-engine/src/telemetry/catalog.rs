@@ -35,6 +35,12 @@ pub(super) const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "Events published on a bus.",
     ),
     (
+        "relay_publish_blocked_seconds",
+        Histogram,
+        Unit::Seconds,
+        "How long publishers waited for room in a reliable subscription.",
+    ),
+    (
         "relay_events_offered_total",
         Counter,
         Unit::Count,

@@ -17,6 +17,7 @@ use crate::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 use crate::tally::SubscriptionStats;
+use crate::wait_times::WaitClock;
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
 use std::ops::DerefMut;
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     unheard: AtomicU64,
     /// Events that were published while there was no subscription at all.
     deserted: AtomicU64,
+    pub(super) waits: WaitClock,
 }
 
 /// A refused publish, with the queue to wait for; none when the bus is closed.
@@ -74,6 +76,7 @@ impl Inner {
             published: AtomicU64::new(0),
             unheard: AtomicU64::new(0),
             deserted: AtomicU64::new(0),
+            waits: WaitClock::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// The future of [`Bus::publish`](crate::Bus::publish).
 #[must_use = "nothing is published until it is awaited"]
@@ -18,6 +19,8 @@ pub struct Publish {
     bus: Arc<Inner>,
     event: Option<Event>,
     waiting: Option<(Arc<Queue>, u64)>,
+    /// Since when it waits, for whichever subscription.
+    since: Option<Instant>,
 }
 
 impl Publish {
@@ -26,6 +29,7 @@ impl Publish {
             bus,
             event: Some(event),
             waiting: None,
+            since: None,
         }
     }
 
@@ -36,6 +40,14 @@ impl Publish {
             if queue.has_room() {
                 queue.room.wake_first();
             }
+        }
+    }
+
+    /// Gives up its place, and notes how long it took.
+    fn end(&mut self) {
+        self.leave();
+        if let Some(since) = self.since.take() {
+            self.bus.waits.note(since.elapsed());
         }
     }
 
@@ -62,13 +74,13 @@ impl Future for Publish {
             let event = this.event.take().expect("polled after it was ready");
             let refused = match this.bus.try_publish(event) {
                 Ok(published) => {
-                    this.leave();
+                    this.end();
                     return Poll::Ready(Ok(published));
                 }
                 Err(refused) => refused,
             };
             let Some(queue) = refused.full else {
-                this.leave();
+                this.end();
                 return Poll::Ready(Err(PublishError(refused.event)));
             };
             this.event = Some(refused.event);
@@ -83,6 +95,7 @@ impl Future for Publish {
             this.leave();
             let key = queue.room.join(cx.waker());
             this.waiting = Some((queue, key));
+            this.since.get_or_insert_with(Instant::now);
             fence::heavy();
         }
     }
@@ -90,7 +103,7 @@ impl Future for Publish {
 
 impl Drop for Publish {
     fn drop(&mut self) {
-        self.leave();
+        self.end();
     }
 }
 

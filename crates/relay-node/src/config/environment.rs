@@ -79,6 +79,18 @@ const ALIASES: &[Alias] = &[
     Alias::plain("RELAY_AIMD_INCR", &["control.aimd.increase"]),
     Alias::plain("RELAY_AIMD_DECR", &["control.aimd.decrease_factor"]),
     Alias::plain("RELAY_ERROR_BUS_BUFFER", &["errors.buffer"]),
+    Alias {
+        name: "RELAY_ERROR_SAMPLING",
+        paths: &["errors.fold"],
+        translate: |text| {
+            match text {
+                "true" => "1s",
+                "false" => "none",
+                other => other,
+            }
+            .to_owned()
+        },
+    },
     Alias::plain("RELAY_BUFFER_MEMORY_PCT", &["control.ledger_share"]),
     Alias::plain("RELAY_PSI_ENABLED", &["psi.enabled"]),
     Alias::plain("RELAY_PSI_THRESHOLD", &["psi.threshold"]),

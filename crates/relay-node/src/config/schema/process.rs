@@ -26,6 +26,8 @@ pub struct Memory {
 pub struct Errors {
     /// Error events that one subscriber of the error bus may lag behind.
     pub buffer: usize,
+    /// Within such a time repeats of one code become one event with a count; `None` tells each.
+    pub fold: Option<Duration>,
 }
 
 /// `[psi]`: how long tasks wait for memory; shown and told, never decided by.
@@ -126,7 +128,13 @@ impl Errors {
             32,
             "error events a subscriber of the error bus may lag behind",
         );
-        Self { buffer }
+        let fold = s.read(
+            "fold",
+            &NoneOr(within(MILLISECOND, HOUR)),
+            Some(Duration::from_secs(1)),
+            "in such a time at most eight events of one code are told apart, the rest become one with a count",
+        );
+        Self { buffer, fold }
     }
 }
 
