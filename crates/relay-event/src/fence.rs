@@ -8,6 +8,7 @@
 use crate::sync::atomic::{Ordering::SeqCst, fence};
 
 /// The frequent side: orders its writes before its reads as seen by a thread in [`heavy`].
+#[inline]
 pub(crate) fn light() {
     #[cfg(all(target_os = "linux", not(relay_loom)))]
     if linux::is_available() {
@@ -36,6 +37,7 @@ mod linux {
     /// idempotent, and the kernel gives every thread the same answer.
     static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 
+    #[inline]
     pub(super) fn is_available() -> bool {
         match STATE.load(Acquire) {
             AVAILABLE => true,

@@ -32,6 +32,8 @@ pub(crate) struct Group {
     chosen: bool,
     /// Whether somebody has left the log: it may have held claims that others have passed.
     left: bool,
+    /// How often nobody slept when it was told.
+    calm: u32,
 }
 
 /// Why an event cannot be put in now.
@@ -61,6 +63,7 @@ impl Group {
             credit: Credit::default(),
             chosen: false,
             left: false,
+            calm: 0,
         }
     }
 
@@ -156,7 +159,7 @@ impl Group {
     /// Tells the members of what was put in; what has to be looked after where no lock is held.
     #[inline]
     pub(crate) fn tell(&mut self) -> Option<Arc<Shared>> {
-        let due = self.shared.sleepers.tell() || self.left;
+        let due = self.shared.sleepers.tell(&mut self.calm) || self.left;
         self.left = false;
         due.then(|| Arc::clone(&self.shared))
     }

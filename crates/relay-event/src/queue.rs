@@ -282,7 +282,7 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.closed.store(true, Release);
         // Whether or not somebody sleeps: what counts is that it was written after `closed`.
-        self.group.sleepers.tell();
+        self.group.sleepers.mark();
         self.bell.ring();
         self.room.wake_all();
     }
