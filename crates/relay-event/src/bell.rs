@@ -13,7 +13,6 @@
 use crate::fence::{heavy, light};
 use crate::sync::atomic::{
     AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
-    Ordering::Release,
 };
 use crate::sync::{Mutex, lock};
 use crate::wait::contain;

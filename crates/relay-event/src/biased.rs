@@ -8,15 +8,16 @@
 #![allow(unsafe_code)]
 
 use crate::fence::{heavy, light};
+use crate::light_lock::{Held, LightLock};
 use crate::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
-use crate::sync::{Mutex, MutexGuard, lock, yield_now};
+use crate::sync::yield_now;
 use crossbeam_utils::CachePadded;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
 pub(crate) struct BiasedLock<T> {
     /// Held by everybody but the owner.
-    mutex: Mutex<()>,
+    mutex: LightLock,
     /// Whether there is an owner.
     owned: AtomicBool,
     /// Whether the owner is inside; written by it alone.
@@ -35,7 +36,7 @@ unsafe impl<T: Send> Sync for BiasedLock<T> {}
 pub(crate) struct Guard<'a, T> {
     lock: &'a BiasedLock<T>,
     revoked: bool,
-    _held: MutexGuard<'a, ()>,
+    _held: Held<'a>,
 }
 
 /// Access of the owner.
@@ -44,7 +45,7 @@ pub(crate) struct OwnerGuard<'a, T>(&'a BiasedLock<T>);
 impl<T> BiasedLock<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
-            mutex: Mutex::new(()),
+            mutex: LightLock::new(),
             owned: AtomicBool::new(false),
             inside: CachePadded::new(AtomicBool::new(false)),
             revoked: CachePadded::new(AtomicBool::new(false)),
@@ -54,19 +55,19 @@ impl<T> BiasedLock<T> {
 
     /// Makes the caller the owner, unless there is one.
     pub(crate) fn own(&self) -> bool {
-        let _held = lock(&self.mutex);
+        let _held = self.mutex.lock();
         !self.owned.swap(true, Relaxed)
     }
 
     /// The owner gives it up. Nothing is entered with it any more.
     pub(crate) fn disown(&self) {
-        let _held = lock(&self.mutex);
+        let _held = self.mutex.lock();
         self.owned.store(false, Relaxed);
     }
 
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
-        let held = lock(&self.mutex);
+        let held = self.mutex.lock();
         // Written under the mutex only, so this is the latest.
         let revoked = self.owned.load(Relaxed);
         if revoked {
@@ -111,7 +112,7 @@ impl<T> BiasedLock<T> {
     fn wait(&self) {
         self.inside.store(false, Release);
         // Whoever revoked it holds the mutex.
-        drop(lock(&self.mutex));
+        drop(self.mutex.lock());
         yield_now();
     }
 }

@@ -66,6 +66,7 @@ mod filter;
 mod gate;
 mod group;
 mod id;
+mod light_lock;
 mod log;
 mod place;
 mod priority;

@@ -4,16 +4,21 @@
 //! memory model allows to be read. `RUSTFLAGS="--cfg relay_loom" cargo test --release -p relay-event --lib models`.
 
 #[cfg(not(relay_loom))]
-pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
 #[cfg(relay_loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
 
 use std::sync::PoisonError;
 
 /// Locks, also after a panic elsewhere: what these mutexes guard is valid at every step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits to be notified, also after a panic elsewhere.
+pub(crate) fn wait<'a, T>(turn: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    turn.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells the scheduler (or the model) that this thread waits for another one.
