@@ -1,7 +1,10 @@
 //! What brings events in.
 
+use crate::breaker::default_breaker;
 use crate::ingest::Ingest;
+use crate::pool::Pool;
 use crate::stop::Stop;
+use relay_control::{BackoffConfig, BreakerConfig, StartLimitConfig};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -53,7 +56,8 @@ pub trait Adapter: Send + 'static {
     /// What sort it is, such as `http`.
     fn kind(&self) -> &'static str;
 
-    /// Gets ready, for example binds its socket; the engine starts only if every adapter did.
+    /// Gets ready, for example binds its socket. The engine starts only if every adapter did, but for those that are
+    /// [optional](AdapterOptions::optional): they are started again until it works.
     ///
     /// # Errors
     ///
@@ -69,6 +73,72 @@ pub trait Adapter: Send + 'static {
     ///
     /// Whatever ends it before that.
     fn run(self: Box<Self>, cx: AdapterContext) -> BoxFuture<'static, Result<(), AdapterError>>;
+
+    /// Another one of the same configuration, not started, to take over when [`run`](Self::run) ends with an error or a
+    /// panic. It is asked for once this one has started, and goes on with the same [pool](Self::pool). Without one (the
+    /// default) it stays gone, and its health says so.
+    fn successor(&self) -> Option<Box<dyn Adapter>> {
+        None
+    }
+
+    /// Its workers, if their number can be changed while it runs. Asked for once it has started.
+    fn pool(&self) -> Option<Arc<dyn Pool>> {
+        None
+    }
+}
+
+/// What the engine does when an adapter fails.
+///
+/// An adapter whose [`run`](Adapter::run) ended with an error or a panic, and which has a
+/// [successor](Adapter::successor), is started again after a back-off, and no more often than the start limit allows.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct AdapterOptions {
+    pub(crate) optional: bool,
+    pub(crate) backoff: BackoffConfig,
+    pub(crate) start_limit: StartLimitConfig,
+    pub(crate) breaker: BreakerConfig,
+}
+
+impl Default for AdapterOptions {
+    /// Required; started again after 1 s, 2 s, 4 s … 60 s, ten times a minute at most; the breaker of
+    /// [`default_breaker`].
+    fn default() -> Self {
+        Self {
+            optional: false,
+            backoff: BackoffConfig::default(),
+            start_limit: StartLimitConfig::default(),
+            breaker: default_breaker(),
+        }
+    }
+}
+
+impl AdapterOptions {
+    /// Whether the engine starts without it: then a start that fails is tried again in the background, with back-off and
+    /// behind a breaker, and the others run meanwhile.
+    pub fn optional(mut self, optional: bool) -> Self {
+        self.optional = optional;
+        self
+    }
+
+    /// How long to wait before it is started again.
+    pub fn backoff(mut self, backoff: BackoffConfig) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How often it may be started again after it ran. When the limit is reached it waits until the next start is
+    /// allowed; it is never given up.
+    pub fn start_limit(mut self, limit: StartLimitConfig) -> Self {
+        self.start_limit = limit;
+        self
+    }
+
+    /// When to stop trying to start it for a while.
+    pub fn breaker(mut self, breaker: BreakerConfig) -> Self {
+        self.breaker = breaker;
+        self
+    }
 }
 
 /// What an adapter is given.

@@ -1,6 +1,6 @@
 //! One `with_…` for each part of an engine, each part with a working default.
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, AdapterOptions};
 use crate::emitter::{Emitter, EmitterOptions};
 use crate::engine::Engine;
 use crate::error::BuildError;
@@ -8,7 +8,7 @@ use crate::handler::LogHandler;
 use crate::pulse::Mode;
 use crate::stall::StallConfig;
 use crate::tuning::Tuning;
-use relay_control::ControlConfig;
+use relay_control::{ControlConfig, PoolConfig};
 use relay_event::{ErrorBus, ErrorHandler};
 use relay_sense::{Detection, Root};
 use std::fmt;
@@ -23,12 +23,13 @@ pub struct EngineBuilder {
     pub(crate) detection: Option<Detection>,
     pub(crate) tuning: Tuning,
     pub(crate) stall: StallConfig,
+    pub(crate) pool: PoolConfig,
     pub(crate) mode: Mode,
     pub(crate) drain: Duration,
     pub(crate) errors: ErrorBus,
     pub(crate) handlers: Vec<Box<dyn ErrorHandler>>,
     pub(crate) shutdown_on_fatal: bool,
-    pub(crate) adapters: Vec<(Arc<str>, Box<dyn Adapter>)>,
+    pub(crate) adapters: Vec<(Arc<str>, Box<dyn Adapter>, AdapterOptions)>,
     pub(crate) emitters: Vec<(Arc<str>, Box<dyn Emitter>, EmitterOptions)>,
 }
 
@@ -40,6 +41,7 @@ impl Default for EngineBuilder {
             detection: None,
             tuning: Tuning::default(),
             stall: StallConfig::default(),
+            pool: PoolConfig::default(),
             mode: Mode::Enforce,
             drain: Duration::from_secs(10),
             errors: ErrorBus::with(32, Some(Duration::from_secs(1))),
@@ -73,6 +75,12 @@ impl EngineBuilder {
     /// The laws and their numbers.
     pub fn with_control(mut self, control: ControlConfig) -> Self {
         self.tuning.control = control;
+        self
+    }
+
+    /// How busy the workers of a pool should be. How many there may be says each pool itself.
+    pub fn with_pool_sizing(mut self, pool: PoolConfig) -> Self {
+        self.pool = pool;
         self
     }
 
@@ -156,8 +164,18 @@ impl EngineBuilder {
     }
 
     /// Brings events in.
-    pub fn with_adapter(mut self, id: impl Into<Arc<str>>, adapter: impl Adapter) -> Self {
-        self.adapters.push((id.into(), Box::new(adapter)));
+    pub fn with_adapter(self, id: impl Into<Arc<str>>, adapter: impl Adapter) -> Self {
+        self.with_adapter_options(id, adapter, AdapterOptions::default())
+    }
+
+    /// Brings events in, and says what is to happen when it fails.
+    pub fn with_adapter_options(
+        mut self,
+        id: impl Into<Arc<str>>,
+        adapter: impl Adapter,
+        options: AdapterOptions,
+    ) -> Self {
+        self.adapters.push((id.into(), Box::new(adapter), options));
         self
     }
 
@@ -193,7 +211,7 @@ impl fmt::Debug for EngineBuilder {
             .field("interval", &self.tuning.interval)
             .field(
                 "adapters",
-                &self.adapters.iter().map(|(id, _)| id).collect::<Vec<_>>(),
+                &self.adapters.iter().map(|(id, ..)| id).collect::<Vec<_>>(),
             )
             .field(
                 "emitters",

@@ -1,17 +1,21 @@
-//! Feeding one emitter: collect a batch, send it, try again with back-off, keep the account.
+//! Feeding one emitter: collect a batch, send it, try again with back-off behind a breaker, keep the account.
 
-use crate::emitter::{EmitError, Emitted, Emitter, EmitterOptions, RetryPolicy};
+use crate::breaker::{CircuitBreaker, Permit};
+use crate::emitter::{EmitError, Emitted, Emitter, EmitterOptions};
 use crate::health::{Health, HealthRegistry};
+use crate::slots::{EmitterPool, Slot, Slots};
 use crate::stop::Stop;
+use relay_control::{Backoff, Outcome as Called};
 use relay_event::{
     Batch, Code, Component, DropReason, ErrorBus, ErrorEvent, Outcome, Severity, Signal,
     Subscription,
 };
-use relay_forensics::{PanicGuard, Panicked};
+use relay_forensics::PanicGuard;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 /// What an attempt under way gets when the time to drain is over.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
@@ -41,7 +45,12 @@ impl EmitCounts {
 pub(crate) struct Sender {
     pub(crate) emitter: Arc<dyn Emitter>,
     pub(crate) component: Component,
-    pub(crate) retry: RetryPolicy,
+    /// The most attempts of a batch.
+    pub(crate) attempts: Option<u32>,
+    /// Cloned for each batch: one that fails does not make the others wait longer.
+    pub(crate) backoff: Backoff,
+    pub(crate) breaker: Option<Arc<CircuitBreaker>>,
+    pub(crate) pool: Arc<EmitterPool>,
     pub(crate) errors: ErrorBus,
     pub(crate) health: HealthRegistry,
     pub(crate) counts: Arc<EmitCounts>,
@@ -58,26 +67,30 @@ pub(crate) async fn run(
     mut subscription: Subscription,
     options: EmitterOptions,
 ) {
-    let mut spare: Vec<Batch> = (0..sender.emitter.concurrency().max(1))
-        .map(|_| Batch::with_capacity(options.batch_events, options.batch_bytes))
-        .collect();
+    let linger = options.linger;
+    let mut slots = Slots::new(Arc::clone(&sender.pool), options);
     let mut sending = Sending::new();
     let name = sender.component.to_string();
     loop {
         let ready = async {
-            let mut batch = next_spare(&mut spare, &mut sending, &options).await?;
-            subscription.recv_batch(&mut batch).await.then_some(batch)
+            let mut slot = next_slot(&mut slots, &mut sending).await;
+            // While nothing may be tried, what waits is better off in the queue, whose policy it is to hold or to shed.
+            if let Some(breaker) = &sender.breaker {
+                breaker.not_open().await;
+            }
+            let received = subscription.recv_batch(&mut slot.batch).await;
+            received.then_some(slot)
         };
         let next = tokio::select! {
             next = ready => next,
             () = sender.give_up.stopped() => None,
         };
-        let Some(mut batch) = next else {
+        let Some(Slot { number, mut batch }) = next else {
             break;
         };
-        collect(&mut subscription, &mut batch, options.linger).await;
+        collect(&mut subscription, &mut batch, linger).await;
         let guarded = sender.guard.wrap(&name, send(Arc::clone(&sender), batch));
-        sending.spawn(guarded);
+        sending.spawn(async move { (number, guarded.await.ok()) });
     }
     finish(&mut sending, &sender.give_up).await;
     if let Err(error) = sender.emitter.close().await {
@@ -87,24 +100,31 @@ pub(crate) async fn run(
     sender.errors.publish(stopped);
 }
 
-/// Batches under way; one whose attempt panicked does not come back.
-type Sending = JoinSet<Result<Batch, Box<Panicked>>>;
+/// Batches under way, by the number of their slot. After a panic, which the guard has reported, there is no batch any
+/// more: its events were counted as abandoned while unwinding.
+type Sending = JoinSet<(usize, Option<Batch>)>;
 
-/// A batch that is not under way; waits for one to come back when all are.
-async fn next_spare(
-    spare: &mut Vec<Batch>,
-    sending: &mut Sending,
-    options: &EmitterOptions,
-) -> Option<Batch> {
-    while let Some(done) = sending.try_join_next() {
-        spare.push(come_back(done, options));
+/// A slot that is free; waits for a batch to come back when all are under way that may be, or for there to be more.
+async fn next_slot(slots: &mut Slots, sending: &mut Sending) -> Slot {
+    loop {
+        while let Some(done) = sending.try_join_next() {
+            come_back(slots, done);
+        }
+        if let Some(slot) = slots.take() {
+            return slot;
+        }
+        tokio::select! {
+            Some(done) = sending.join_next() => come_back(slots, done),
+            () = slots.grown() => {}
+        }
     }
-    if spare.is_empty()
-        && let Some(done) = sending.join_next().await
-    {
-        spare.push(come_back(done, options));
+}
+
+fn come_back(slots: &mut Slots, done: Result<(usize, Option<Batch>), JoinError>) {
+    // Only what is aborted at the end does not come back.
+    if let Ok((number, batch)) = done {
+        slots.put_back(number, batch);
     }
-    spare.pop()
 }
 
 /// Waits for the batches under way. When the time to drain is over they get a last moment and are then cut off, which
@@ -120,17 +140,6 @@ async fn finish(sending: &mut Sending, give_up: &Stop) {
     }
 }
 
-/// The batch of a send that ended. After a panic, which the guard has reported, its events were counted as abandoned
-/// while unwinding, and a new one takes its place.
-fn come_back(
-    done: Result<Result<Batch, Box<Panicked>>, JoinError>,
-    options: &EmitterOptions,
-) -> Batch {
-    done.ok()
-        .and_then(Result::ok)
-        .unwrap_or_else(|| Batch::with_capacity(options.batch_events, options.batch_bytes))
-}
-
 /// Lets an incomplete batch grow: fewer, larger batches cost less, and a receiver that sleeps is not woken per event.
 async fn collect(subscription: &mut Subscription, batch: &mut Batch, linger: Duration) {
     if !linger.is_zero() && !batch.is_full() {
@@ -140,38 +149,68 @@ async fn collect(subscription: &mut Subscription, batch: &mut Batch, linger: Dur
 }
 
 async fn send(sender: Arc<Sender>, mut batch: Batch) -> Batch {
-    let mut attempt = 0;
+    let _busy = sender.pool.work();
+    let mut backoff = sender.backoff.clone();
     loop {
-        let started = tokio::time::Instant::now();
+        let Some(permit) = sender.may_try().await else {
+            sender.drop_rest(&mut batch, DropReason::Abandoned);
+            return batch;
+        };
+        let started = Instant::now();
+        let events = batch.events().len();
         let result = sender.emitter.emit(batch.events()).await;
+        let took = started.elapsed();
         sender.counts.batches.fetch_add(1, Relaxed);
-        sender.counts.duration.record(started.elapsed());
+        sender.counts.duration.record(took);
+        // The health that the breaker sets comes after that of the attempt.
+        let outcome = outcome_of(&result, took);
         let wait = sender.settle(&mut batch, result);
-        if batch.events().is_empty() {
+        if let (Some(permit), Some(outcome)) = (permit, outcome) {
+            permit.record(outcome);
+        }
+        let left = batch.events().len();
+        sender.pool.count(events - left, left);
+        if left == 0 {
             return batch;
         }
-        attempt += 1;
-        if sender
-            .retry
-            .attempts
-            .is_some_and(|attempts| attempt >= attempts)
-        {
+        let delay = backoff.fail(fastrand::f64());
+        let attempts = backoff.failures();
+        if sender.attempts.is_some_and(|most| attempts >= most) {
             sender.drop_rest(&mut batch, DropReason::Exhausted);
             return batch;
         }
-        let backoff = sender.retry.wait(attempt - 1, fastrand::f64());
-        if !sender
-            .give_up
-            .sleep(wait.unwrap_or_default().max(backoff))
-            .await
-        {
+        // The breaker counts its own time from the failure on, while this sleeps: no wait comes on top of the other.
+        let delay = wait.unwrap_or_default().max(delay);
+        if !sender.give_up.sleep(delay).await {
             sender.drop_rest(&mut batch, DropReason::Abandoned);
             return batch;
         }
     }
 }
 
+/// What an attempt says about the target. That it rejects a batch says nothing: it is there, but the batch is no proof
+/// that it takes others.
+fn outcome_of(result: &Result<Emitted, EmitError>, took: Duration) -> Option<Called> {
+    match result {
+        Ok(_) => Some(Called::Success(took)),
+        Err(error) if error.is_retry() => Some(Called::Failure),
+        Err(_) => None,
+    }
+}
+
 impl Sender {
+    /// Waits until the breaker lets an attempt pass; `None` when the time to drain is over before that.
+    async fn may_try(&self) -> Option<Option<Permit<'_>>> {
+        let Some(breaker) = &self.breaker else {
+            return Some(None);
+        };
+        tokio::select! {
+            biased;
+            permit = breaker.acquire() => Some(Some(permit)),
+            () = self.give_up.stopped() => None,
+        }
+    }
+
     /// Books the result of one attempt; returns the wait that the target asked for.
     fn settle(&self, batch: &mut Batch, result: Result<Emitted, EmitError>) -> Option<Duration> {
         match result {

@@ -1,6 +1,9 @@
 //! What takes events out.
 
 use crate::adapter::BoxFuture;
+use crate::breaker::default_breaker;
+use crate::elastic::PoolBounds;
+use relay_control::{Backoff, BackoffConfig, BreakerConfig, InvalidConfig, Jitter};
 use relay_event::{Delivery, Event, Filter, Outcome};
 use std::error::Error;
 use std::fmt;
@@ -14,7 +17,8 @@ pub trait Emitter: Send + Sync + 'static {
     /// What sort it is, such as `file`.
     fn kind(&self) -> &'static str;
 
-    /// How many batches may be under way at once. With more than one, order between batches is not kept.
+    /// The most batches that may be under way at once: room for them is set aside at start. How many there really are
+    /// is up to [`EmitterOptions::workers`]. With more than one, order between batches is not kept.
     fn concurrency(&self) -> usize {
         1
     }
@@ -133,6 +137,8 @@ pub struct EmitterOptions {
     pub(crate) batch_bytes: u64,
     pub(crate) linger: Duration,
     pub(crate) retry: RetryPolicy,
+    pub(crate) breaker: Option<BreakerConfig>,
+    pub(crate) workers_min: Option<usize>,
 }
 
 /// When a batch that could not be delivered is tried again.
@@ -158,16 +164,21 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait before attempt `attempt + 1`: doubled each time, with full jitter over its upper half, so that many
-    /// senders that failed together do not come back together. `chance` is from 0 to 1.
+    /// The law behind it: each wait twice as long as the one before, up to a third longer or shorter, so that many
+    /// senders that failed together do not come back together.
     ///
-    /// Source: M. Brooker, "Exponential Backoff And Jitter" (2015), the "equal jitter" variant.
-    pub fn wait(&self, attempt: u32, chance: f64) -> Duration {
-        let doubled = self
-            .initial
-            .saturating_mul(2_u32.saturating_pow(attempt.min(31)))
-            .min(self.max);
-        doubled.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+    /// # Errors
+    ///
+    /// When `initial` is zero, or above `max`.
+    pub(crate) fn backoff(&self) -> Result<Backoff, InvalidConfig> {
+        Backoff::try_new(BackoffConfig {
+            initial: self.initial,
+            factor: 2.0,
+            min: self.initial / 2,
+            max: self.max,
+            jitter: Jitter::Proportional(1.0 / 3.0),
+            reset_after: self.max,
+        })
     }
 }
 
@@ -183,6 +194,8 @@ impl Default for EmitterOptions {
             batch_bytes: 256 << 10,
             linger: Duration::from_millis(5),
             retry: RetryPolicy::default(),
+            breaker: Some(default_breaker()),
+            workers_min: None,
         }
     }
 }
@@ -217,6 +230,26 @@ impl EmitterOptions {
         self.retry = retry;
         self
     }
+
+    /// When to stop trying for a while: [`default_breaker`] unless set otherwise, never with `None`. While the breaker
+    /// is open nothing is tried and nothing more is taken from the queue: a reliable one turns senders away when it is
+    /// full, a sheddable one sheds. A batch that the target rejects counts neither as failure nor as success.
+    pub fn breaker(mut self, breaker: Option<BreakerConfig>) -> Self {
+        self.breaker = breaker;
+        self
+    }
+
+    /// The fewest batches under way that the engine may go down to, when memory is short or there is little to do; the
+    /// most are [`Emitter::concurrency`], which is also where it begins. Without it there are always as many.
+    pub fn workers(mut self, min: usize) -> Self {
+        self.workers_min = Some(min);
+        self
+    }
+
+    pub(crate) fn bounds(&self, emitter: &dyn Emitter) -> PoolBounds {
+        let most = emitter.concurrency().max(1);
+        PoolBounds::new(self.workers_min.unwrap_or(most).min(most), most)
+    }
 }
 
 #[cfg(test)]
@@ -224,12 +257,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_cap_and_spread_over_the_upper_half() {
-        let policy = RetryPolicy::default();
-        let longest: Vec<u128> = (0..8).map(|n| policy.wait(n, 1.0).as_millis()).collect();
-        assert_eq!(longest, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
-        assert_eq!(policy.wait(0, 0.0).as_millis(), 100);
-        assert_eq!(policy.wait(1000, 1.0), policy.max);
+    fn waits_double_up_to_the_cap_and_spread_around_it() {
+        let waits = |chance| {
+            let mut backoff = RetryPolicy::default().backoff().unwrap();
+            [(); 8].map(|()| backoff.fail(chance).as_millis())
+        };
+        let doubled = [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000];
+        assert_eq!(waits(0.5), doubled);
+        for (short, plain) in waits(0.0).into_iter().zip(doubled) {
+            assert!(
+                (plain * 2 / 3 - 1..plain).contains(&short),
+                "{short} for {plain}"
+            );
+        }
+        assert_eq!(waits(1.0)[7], 10_000, "never above the cap");
+        let policy = RetryPolicy {
+            initial: Duration::ZERO,
+            ..RetryPolicy::default()
+        };
+        assert_eq!(policy.backoff().unwrap_err().field, "backoff.min");
     }
 
     #[test]

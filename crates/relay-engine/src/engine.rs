@@ -12,8 +12,8 @@ use relay_control::InvalidConfig;
 use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, Signal};
 use relay_forensics::Recorder;
 use relay_sense::Detection;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -214,6 +214,28 @@ impl Observer {
         self.0.mailbox.put(settings);
         self.0.sentry.waker().wake();
         Ok(())
+    }
+
+    /// Opens the breaker of a component, such as `emitter:out`, until [`reset_breaker`](Self::reset_breaker): what is behind
+    /// it is not called. Returns whether it has one.
+    pub fn open_breaker(&self, component: &str) -> bool {
+        let breaker = self.0.breaker_of(component);
+        breaker.map(|breaker| breaker.force_open()).is_some()
+    }
+
+    /// Closes the breaker of a component, also one that was opened by hand, and forgets what had failed. Returns whether
+    /// it has one.
+    pub fn reset_breaker(&self, component: &str) -> bool {
+        let breaker = self.0.breaker_of(component);
+        breaker.map(|breaker| breaker.reset()).is_some()
+    }
+
+    /// Moves the number of workers of a pool, such as `adapter:http`, within its bounds. Returns whether there is such a
+    /// pool. The engine itself may move it again at its next look.
+    pub fn set_workers(&self, pool: &str, workers: usize) -> bool {
+        let pools = self.0.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = pools.iter().find(|known| known.id() == pool);
+        found.map(|pool| pool.set_workers(workers)).is_some()
     }
 
     /// Moves the bounds of an emitter's queue while it runs. Without `bytes` a reliable queue is bounded by the ledger

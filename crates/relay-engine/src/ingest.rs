@@ -1,5 +1,7 @@
 //! The way in, and its account: `received = accepted + refused by reason`.
 
+use crate::elastic::PoolBounds;
+use crate::workers::Workers;
 use relay_event::{
     Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Event, Gate, Permit, Priority, Reason,
     Severity,
@@ -268,6 +270,11 @@ impl Ingest {
     pub fn report_failure(&self, detail: &str) {
         let event = ErrorEvent::new(Code::AdapterFail, Severity::Error, self.0.component.clone());
         self.0.errors.publish(event.detail(detail));
+    }
+
+    /// Workers for this adapter, beginning with the most.
+    pub fn workers(&self, bounds: PoolBounds) -> Workers {
+        Workers::new(&self.0.component, bounds, self.0.errors.clone())
     }
 
     /// Its account.

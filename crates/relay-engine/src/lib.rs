@@ -58,9 +58,11 @@
 struct Readme;
 
 mod adapter;
+mod breaker;
 mod builder;
 mod congestion;
 mod delivery;
+mod elastic;
 mod emitter;
 mod engine;
 mod error;
@@ -70,22 +72,28 @@ mod ingest;
 mod join;
 mod knobs;
 mod parts;
+mod pool;
 mod pulse;
 mod reclaimer;
 mod report;
 mod sentry;
 mod share;
+mod slots;
 mod stall;
 mod start;
 mod state;
 mod stop;
+mod supervise;
 mod tape;
 mod telemetry;
 mod tuning;
 mod waker;
+mod workers;
 
-pub use adapter::{Adapter, AdapterContext, AdapterError, BoxFuture};
+pub use adapter::{Adapter, AdapterContext, AdapterError, AdapterOptions, BoxFuture};
+pub use breaker::{BreakerStatus, default_breaker};
 pub use builder::EngineBuilder;
+pub use elastic::{PoolBounds, WORKERS_MAX};
 pub use emitter::{EmitError, Emitted, Emitter, EmitterOptions, RetryPolicy};
 pub use engine::{Engine, Observer, ShutdownRequest};
 pub use error::BuildError;
@@ -93,12 +101,14 @@ pub use handler::LogHandler;
 pub use health::Health;
 pub use ingest::{Arrival, Ingest, IngestStats, Refusal, RefusalReason};
 pub use join::RedEarlyDrop;
+pub use pool::{Pool, PoolReading};
 pub use pulse::{Mode, Observation};
 pub use stall::StallConfig;
-pub use state::{BusState, EmitterState, EngineState, GateState, LedgerState};
+pub use state::{BusState, EmitterState, EngineState, GateState, LedgerState, PoolState};
 pub use stop::Stop;
 pub use telemetry::Telemetry;
 pub use tuning::Tuning;
+pub use workers::{Worker, Workers};
 
 /// An error with everything that caused it, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

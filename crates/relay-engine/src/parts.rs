@@ -1,18 +1,21 @@
 //! What the parts of an engine share, and what can be seen of it from outside.
 
+use crate::breaker::{BreakerStatus, CircuitBreaker};
 use crate::builder::EngineBuilder;
 use crate::congestion::Watch;
 use crate::delivery::EmitCounts;
 use crate::error::BuildError;
 use crate::health::HealthRegistry;
 use crate::ingest::{ARRIVING_PERCENT, Ingest};
+use crate::pool::{Pool, Pools};
 use crate::pulse::{Mode, View};
 use crate::reclaimer::Desk;
 use crate::sentry::Sentry;
 use crate::share;
-use crate::state::{BusState, EmitterState, EngineState, GateState, LedgerState};
+use crate::state::{BusState, EmitterState, EngineState, GateState, LedgerState, PoolState};
 use crate::tuning::Mailbox;
 use crate::waker::Waker;
+use relay_control::{BreakerConfig, InvalidConfig};
 use relay_event::{
     Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionMonitor,
 };
@@ -42,6 +45,9 @@ pub(crate) struct Parts {
     pub(crate) outlets: Mutex<Vec<Outlet>>,
     /// The queues that the pulse watches; it skips a look while one is added.
     pub(crate) watches: Arc<Mutex<Vec<Watch>>>,
+    pub(crate) pools: Pools,
+    /// One a component at most.
+    pub(crate) breakers: Mutex<Vec<Arc<CircuitBreaker>>>,
 }
 
 #[derive(Debug)]
@@ -90,7 +96,7 @@ impl Parts {
             ingests: builder
                 .adapters
                 .iter()
-                .map(|(id, _)| (id.clone(), ingest(id)))
+                .map(|(id, ..)| (id.clone(), ingest(id)))
                 .collect(),
             gate,
             external,
@@ -105,7 +111,55 @@ impl Parts {
             guard: panic_guard(builder.errors.clone()),
             outlets: Mutex::default(),
             watches: Arc::default(),
+            pools: Pools::default(),
+            breakers: Mutex::default(),
         })
+    }
+
+    /// Makes the breaker of a component, and keeps it for those who look.
+    pub(crate) fn breaker(
+        &self,
+        component: Component,
+        config: BreakerConfig,
+    ) -> Result<Arc<CircuitBreaker>, InvalidConfig> {
+        let (errors, health) = (self.errors.clone(), self.health.clone());
+        let breaker = CircuitBreaker::try_new(config, component, errors, health)?;
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.push(Arc::clone(&breaker));
+        Ok(breaker)
+    }
+
+    /// The breaker of the component of this name.
+    pub(crate) fn breaker_of(&self, component: &str) -> Option<Arc<CircuitBreaker>> {
+        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut breakers = breakers.iter();
+        let breaker = breakers.find(|breaker| breaker.component().to_string() == component);
+        breaker.cloned()
+    }
+
+    /// Adds a pool, or puts it in the place of the one with the same id: a successor goes on with the pool it was given.
+    pub(crate) fn add_pool(&self, pool: Arc<dyn Pool>) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        match pools.iter_mut().find(|known| known.id() == pool.id()) {
+            Some(known) => *known = pool,
+            None => pools.push(pool),
+        }
+    }
+
+    fn pools(&self) -> Vec<PoolState> {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = |pool: &Arc<dyn Pool>| PoolState {
+            id: pool.id().to_owned(),
+            reading: pool.reading(),
+        };
+        pools.iter().map(state).collect()
+    }
+
+    fn breakers(&self) -> Vec<(String, BreakerStatus)> {
+        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let status =
+            |breaker: &Arc<CircuitBreaker>| (breaker.component().to_string(), breaker.status());
+        breakers.iter().map(status).collect()
     }
 
     pub(crate) fn report_lifecycle(&self, code: Code, component: &Component, kind: &'static str) {
@@ -203,6 +257,8 @@ impl Parts {
                 .map(|outlet| (outlet.id.to_string(), outlet.counts.state()))
                 .collect(),
             health: self.health.all(),
+            pools: self.pools(),
+            breakers: self.breakers(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Starting an engine: check, sense, then emitters before adapters, so that nothing comes in before it can go out.
 
-use crate::adapter::{Adapter, AdapterContext};
+use crate::adapter::AdapterContext;
 use crate::builder::EngineBuilder;
 use crate::congestion::Watch;
 use crate::delivery::{self, EmitCounts, Sender};
@@ -11,16 +11,20 @@ use crate::handler::{self, ShutdownOnFatal};
 use crate::health::Health;
 use crate::knobs::Knobs;
 use crate::parts::{Outlet, Parts};
+use crate::pool::Pool;
 use crate::pulse::{Mode, Pulse, Seen};
 use crate::reclaimer::Reclaimer;
 use crate::report::Reporter;
 use crate::sentry::ByteClock;
 use crate::share::Shares;
+use crate::slots::EmitterPool;
 use crate::stall::StallMonitor;
 use crate::stop::{Stop, Stopper};
+use crate::supervise::Supervisor;
 use crate::tape::{self, Tape};
 use crate::telemetry;
 use crate::tuning::Settings;
+use relay_control::PoolSize;
 use relay_event::{
     Code, Component, Delivery, ErrorEvent, ErrorHandler, Severity, SubscribeOptions,
 };
@@ -51,9 +55,10 @@ impl Engine {
     }
 
     async fn start_parts(mut builder: EngineBuilder) -> Result<Self, BuildError> {
-        check_ids("adapter", builder.adapters.iter().map(|(id, _)| id))?;
+        check_ids("adapter", builder.adapters.iter().map(|(id, ..)| id))?;
         check_ids("emitter", builder.emitters.iter().map(|(id, ..)| id))?;
         let settings = Settings::try_new(&builder.tuning)?;
+        PoolSize::try_new(builder.pool.clone())?;
         let detection = match builder.detection.take() {
             Some(detection) => detection,
             None => relay_sense::detect(&builder.root, builder.memory_limit_bytes)?,
@@ -98,20 +103,31 @@ impl Engine {
             .into_iter()
             .zip(engine.parts.ingests.clone());
         let mut ready = Vec::new();
-        for ((id, mut adapter), (_, ingest)) in adapters {
+        for ((id, mut adapter, options), (_, ingest)) in adapters {
             let cx = AdapterContext {
                 id: id.clone(),
                 ingest,
                 stop: stop.clone(),
                 drain: builder.drain,
             };
-            let started = adapter.start(&cx).await;
-            started.map_err(|source| engine.adapter_failed(&id, source))?;
-            ready.push((adapter, cx));
+            let optional = options.optional;
+            let supervisor = Supervisor::try_new(&engine.parts, cx, options)?;
+            let started = supervisor.start(&mut *adapter).await;
+            if let Err(source) = &started {
+                supervisor.start_failed(source);
+            }
+            let is_started = started.is_ok();
+            if !optional {
+                started.map_err(|source| BuildError::Adapter { id, source })?;
+            }
+            ready.push((supervisor, adapter, is_started));
         }
         // Only when everything could start does anything come in.
-        for (adapter, cx) in ready {
-            engine.run_adapter(adapter, cx);
+        for (supervisor, adapter, is_started) in ready {
+            if is_started {
+                supervisor.has_started(&*adapter);
+            }
+            engine.adapters.spawn(supervisor.run(adapter, is_started));
         }
         engine.report_start();
         Ok(engine)
@@ -237,6 +253,11 @@ impl Engine {
     ) -> Result<(), BuildError> {
         let parts = &self.parts;
         let component = Component::emitter(id.clone());
+        let backoff = options.retry.backoff()?;
+        let breaker = match options.breaker.clone() {
+            Some(config) => Some(parts.breaker(component.clone(), config)?),
+            None => None,
+        };
         if let Err(source) = emitter.start().await {
             parts.report_failure(Code::EmitterFail, &component, &source);
             return Err(BuildError::Emitter { id, source });
@@ -269,6 +290,14 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .push(watch);
         let counts = Arc::new(EmitCounts::new(&id));
+        let bounds = options.bounds(&*emitter);
+        let pool = EmitterPool::new(
+            &component,
+            bounds,
+            parts.errors.clone(),
+            subscription.monitor(),
+        );
+        parts.add_pool(Arc::clone(&pool) as Arc<dyn Pool>);
         parts
             .outlets
             .lock()
@@ -283,7 +312,10 @@ impl Engine {
         let sender = Sender {
             emitter: Arc::from(emitter),
             component,
-            retry: options.retry,
+            attempts: options.retry.attempts,
+            backoff,
+            breaker,
+            pool,
             errors: parts.errors.clone(),
             health: parts.health.clone(),
             counts,
@@ -294,36 +326,6 @@ impl Engine {
         self.emitters
             .spawn(delivery::run(Arc::new(sender), subscription, options));
         Ok(())
-    }
-
-    fn run_adapter(&mut self, adapter: Box<dyn Adapter>, cx: AdapterContext) {
-        let parts = Arc::clone(&self.parts);
-        let component = Component::adapter(cx.id.clone());
-        parts.health.set(&component, Health::Healthy);
-        parts.report_lifecycle(Code::AdapterStart, &component, adapter.kind());
-        let guarded = parts.guard.wrap(&component.to_string(), adapter.run(cx));
-        self.adapters.spawn(async move {
-            let text = match guarded.await {
-                Ok(Ok(())) => {
-                    return parts.report_lifecycle(Code::AdapterStop, &component, "stopped");
-                }
-                Ok(Err(error)) => {
-                    parts.report_failure(Code::AdapterFail, &component, &error);
-                    crate::chain(&error)
-                }
-                Err(panicked) => panicked.to_string(),
-            };
-            parts.health.set(&component, Health::Failed(text));
-        });
-    }
-
-    fn adapter_failed(&self, id: &Arc<str>, source: crate::AdapterError) -> BuildError {
-        self.parts
-            .report_failure(Code::AdapterFail, &Component::adapter(id.clone()), &source);
-        BuildError::Adapter {
-            id: id.clone(),
-            source,
-        }
     }
 
     fn report_start(&self) {

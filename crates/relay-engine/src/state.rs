@@ -1,7 +1,9 @@
 //! What an engine shows of itself: levels, knobs, accounts.
 
+use crate::breaker::BreakerStatus;
 use crate::health::Health;
 use crate::ingest::IngestStats;
+use crate::pool::PoolReading;
 use crate::pulse::{Mode, Observation};
 use relay_event::{SubscriptionStats, WaitTimes};
 
@@ -26,6 +28,10 @@ pub struct EngineState {
     pub emitters: Vec<(String, EmitterState)>,
     /// The health of each component.
     pub health: Vec<(String, Health)>,
+    /// The pools of workers.
+    pub pools: Vec<PoolState>,
+    /// The circuit breakers, by component.
+    pub breakers: Vec<(String, BreakerStatus)>,
 }
 
 /// The ledger now.
@@ -65,6 +71,15 @@ pub struct BusState {
     pub subscriptions: usize,
     /// How long publishers waited for room.
     pub waits: WaitTimes,
+}
+
+/// A pool now.
+#[derive(Debug, Clone)]
+pub struct PoolState {
+    /// Which.
+    pub id: String,
+    /// What it says of itself.
+    pub reading: PoolReading,
 }
 
 /// What an emitter has done.

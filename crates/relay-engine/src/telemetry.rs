@@ -13,7 +13,7 @@ use crate::ingest::{IngestStats, RefusalReason};
 use crate::state::EngineState;
 use catalog::{Kind, METRICS};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use relay_control::Level;
+use relay_control::{BreakerState, Level};
 use relay_event::{Code, DropReason, Severity, Signal, SubscriptionStats, WaitTimes};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -59,6 +59,7 @@ impl Telemetry {
         }
         outputs(&state);
         self.waits(&state);
+        breakers(&state);
         knobs(&state);
         senses(&state);
         self.errors();
@@ -152,6 +153,17 @@ fn subscription(bus: &str, stats: &SubscriptionStats) {
         let [bus, name] = labels.clone();
         let labels = [bus, name, ("reason", reason.as_str().to_string())];
         counter!("relay_events_dropped_total", &labels).absolute(stats.dropped(reason));
+    }
+}
+
+fn breakers(state: &EngineState) {
+    for (component, breaker) in &state.breakers {
+        let rank = match breaker.state {
+            BreakerState::Closed => 0.0,
+            BreakerState::HalfOpen => 1.0,
+            BreakerState::Open => 2.0,
+        };
+        gauge!("relay_breaker_state", "component" => component.clone()).set(rank);
     }
 }
 

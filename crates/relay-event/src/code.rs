@@ -101,6 +101,16 @@ codes! {
     EmitterStart = "EMITTER_START", "emitter_started", "an emitter started";
     /// An emitter stopped.
     EmitterStop = "EMITTER_STOP", "emitter_stopped", "an emitter stopped";
+    /// A circuit breaker opened: what is behind it fails, and is not called for a while.
+    BreakerOpen = "BREAKER_OPEN", "breaker_open", "a circuit breaker opened";
+    /// A circuit breaker lets a trial pass.
+    BreakerHalf = "BREAKER_HALF", "breaker_half", "a circuit breaker lets a trial pass";
+    /// A circuit breaker closed: what is behind it works again.
+    BreakerClose = "BREAKER_CLOSE", "breaker_close", "a circuit breaker closed";
+    /// A pool of an adapter or emitter has more workers than before.
+    AdapterScaledUp = "ADAPTER_SCALED_UP", "adapter_scaled_up", "a pool of workers grew";
+    /// A pool of an adapter or emitter has fewer workers than before.
+    AdapterScaledDown = "ADAPTER_SCALED_DOWN", "adapter_scaled_down", "a pool of workers shrank";
     /// Accepted events were given up.
     EventDropped = "EVENT_DROPPED", "event_dropped", "accepted events were dropped";
     /// A component panicked.
@@ -123,12 +133,14 @@ impl Code {
     /// | `BUFFER_SATURATED` | `BUF_SAT` |
     /// | `BUS_PUBLISH_BLOCKED` | `PUBLISH_BLOCK` |
     /// | `BACK_PRESSURE_ACTIVE` | `BACK_PRESSURE` |
+    /// | `ADAPTER_CIRCUIT_OPEN` | `BREAKER_OPEN` |
     pub const ALIASES: &'static [(&'static str, Self)] = &[
         ("MEMORY_PRESSURE", Self::MemPressure),
         ("DEGRADED_MODE_ACTIVATED", Self::DegradedMode),
         ("BUFFER_SATURATED", Self::BufferSaturated),
         ("BUS_PUBLISH_BLOCKED", Self::PublishBlock),
         ("BACK_PRESSURE_ACTIVE", Self::BackPressure),
+        ("ADAPTER_CIRCUIT_OPEN", Self::BreakerOpen),
     ];
 
     /// The code of an event type, by either of its names: the way back from [`event_type`](Self::event_type).

@@ -95,16 +95,25 @@ pub enum Signal {
     Degraded,
     /// It is over.
     Recovered,
+    /// Something is not called for a while, because it fails.
+    BreakerOpen,
+    /// It is called on trial.
+    BreakerHalf,
+    /// It is called again.
+    BreakerClose,
 }
 
 impl Signal {
     /// Every signal, in a fixed order: the order of counters.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::None,
         Self::Throttle,
         Self::Shed,
         Self::Degraded,
         Self::Recovered,
+        Self::BreakerOpen,
+        Self::BreakerHalf,
+        Self::BreakerClose,
     ];
 
     /// The lower-case name.
@@ -115,6 +124,9 @@ impl Signal {
             Self::Shed => "shed",
             Self::Degraded => "degraded",
             Self::Recovered => "recovered",
+            Self::BreakerOpen => "breaker_open",
+            Self::BreakerHalf => "breaker_half",
+            Self::BreakerClose => "breaker_close",
         }
     }
 }

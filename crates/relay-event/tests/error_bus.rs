@@ -228,7 +228,13 @@ fn filters_by_event_type_with_wildcards_and_older_names() {
     };
     assert_eq!(matching("relay.error.*"), Code::ALL);
     assert_eq!(matching("pipeline.error.*"), Code::ALL);
-    let adapter = [Code::AdapterFail, Code::AdapterStart, Code::AdapterStop];
+    let adapter = [
+        Code::AdapterFail,
+        Code::AdapterStart,
+        Code::AdapterStop,
+        Code::AdapterScaledUp,
+        Code::AdapterScaledDown,
+    ];
     assert_eq!(matching("relay.error.adapter_*"), adapter);
     assert_eq!(
         matching("pipeline.error.memory_pressure"),

@@ -68,7 +68,7 @@ struct Attributes<'a> {
 }
 
 /// What a plain body is about, and where it comes from, when its headers do not say.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Defaults {
     pub(crate) topic: Topic,
     pub(crate) source: Arc<str>,

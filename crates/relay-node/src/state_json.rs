@@ -54,6 +54,19 @@ pub fn state(state: &EngineState, limit_source: Option<&str>) -> Value {
             "no_subscriber": bus.no_subscriber,
             "subscriptions": bus.subscriptions,
         }))).collect::<Map<_, _>>(),
+        "pools": state.pools.iter().map(|pool| (pool.id.clone(), json!({
+            "workers": pool.reading.workers,
+            "min": pool.reading.min,
+            "max": pool.reading.max,
+            "busy": pool.reading.busy,
+            "queue": pool.reading.queue,
+            "done": pool.reading.done,
+            "errors": pool.reading.errors,
+        }))).collect::<Map<_, _>>(),
+        "breakers": state.breakers.iter().map(|(component, breaker)| (component.clone(), json!({
+            "state": breaker.state.as_str(),
+            "open_seconds": breaker.open_for.as_secs_f64(),
+        }))).collect::<Map<_, _>>(),
         "health": state.health.iter().map(|(component, health)| {
             (component.clone(), json!({ "state": health.as_str(), "reason": health.reason() }))
         }).collect::<Map<_, _>>(),

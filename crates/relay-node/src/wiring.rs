@@ -1,26 +1,23 @@
 //! From configuration to engine: each configured part becomes a part of the builder.
 
+mod adapters;
+mod breaker;
+
 use crate::config::{
-    Adapter, Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpAdapter, HttpFormat,
-    HttpTarget, Law, Mode, Overflow, Psi, Target,
+    Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpFormat, HttpTarget, Law, Mode,
+    Overflow, Psi, Target,
 };
 use crate::emitters::{self, Blackhole, FileConfig, FileSink, LineEmitter, StdoutSink};
 use crate::units::{ByteRate, ByteSize};
 use relay_control::{
-    AimdConfig, ControlConfig, DrainConfig, LadderConfig, LedgerConfig, PressureAlarmConfig, Red,
-    RedConfig,
+    AimdConfig, ControlConfig, DrainConfig, LadderConfig, LedgerConfig, PoolConfig,
+    PressureAlarmConfig, Red, RedConfig,
 };
 use relay_engine::{EmitterOptions, Engine, EngineBuilder, RedEarlyDrop, RetryPolicy, StallConfig};
-use relay_event::{ErrorBus, Filter, PatternError};
-use relay_http::{BatchFormat, HttpEmitter, HttpEmitterConfig, HttpServer, HttpServerConfig};
+use relay_event::{ErrorBus, Filter, PatternError, TopicError};
+use relay_http::{BatchFormat, HttpEmitter, HttpEmitterConfig};
 use relay_sense::{Detection, LimitSource, Root};
 use std::sync::Arc;
-
-/// What one connection costs at most while nothing is queued: its buffers, its task, and the kernel's share.
-const CONNECTION_BYTES: u64 = 64 * 1024;
-
-/// The share of the limit that connections may take, as a divisor.
-const CONNECTIONS_SHARE: u64 = 8;
 
 /// A blackhole of a known rate takes batches worth this much time, so that what it drains is seen as a steady flow.
 const BLACKHOLE_BATCHES_PER_SECOND: u64 = 20;
@@ -36,6 +33,15 @@ pub enum WiringError {
         /// Why.
         #[source]
         source: PatternError,
+    },
+    /// The topic of an adapter.
+    #[error("adapters.{id}.topic: {source}")]
+    Topic {
+        /// The adapter.
+        id: String,
+        /// Why.
+        #[source]
+        source: TopicError,
     },
     /// The early-drop curve.
     #[error("control.red: {0}")]
@@ -69,6 +75,10 @@ pub fn engine(
         .with_idle_interval(config.control.idle_interval)
         .with_detection(detection.clone())
         .with_stall_monitor(stall_monitor(&config.psi))
+        .with_pool_sizing(PoolConfig {
+            target_lag: config.pools.target_lag,
+            ..PoolConfig::default()
+        })
         .with_max_queue_delay(Some(config.control.max_queue_delay))
         .with_drain(config.shutdown.deadline)
         .with_errors(ErrorBus::with(config.errors.buffer, config.errors.fold));
@@ -81,15 +91,7 @@ pub fn engine(
     if let Some(limit) = soft_limit(config, detection) {
         builder = builder.with_soft_limit(limit);
     }
-    for (id, adapter) in &config.adapters {
-        let Adapter::Http(http) = adapter;
-        let server = HttpServer::try_new(http_server(http, detection));
-        let server = server.map_err(|source| WiringError::Http {
-            part: format!("adapters.{id}"),
-            source,
-        })?;
-        builder = builder.with_adapter(id.as_str(), server);
-    }
+    builder = adapters::add(builder, config, detection)?;
     for (id, emitter) in &config.emitters {
         let options = options(id, emitter, &config.control)?;
         builder = match &emitter.target {
@@ -118,7 +120,8 @@ pub fn engine(
                     part: format!("emitters.{id}"),
                     source,
                 })?;
-                builder.with_emitter(id.as_str(), emitter, options.retry(retry(http)))
+                let options = options.retry(retry(http)).workers(http.in_flight_min);
+                builder.with_emitter(id.as_str(), emitter, options)
             }
         };
     }
@@ -201,31 +204,6 @@ pub(crate) fn control(control: &Control, cpus: u32) -> ControlConfig {
     }
 }
 
-fn http_server(http: &HttpAdapter, detection: &Detection) -> HttpServerConfig {
-    let limit_bytes = detection
-        .memory
-        .as_ref()
-        .map_or(u64::MAX, |limit| limit.bytes);
-    let by_memory = limit_bytes / CONNECTIONS_SHARE / CONNECTION_BYTES;
-    let max_connections = http
-        .max_connections
-        .fixed()
-        .unwrap_or(by_memory.clamp(64, 4096) as usize);
-    HttpServerConfig {
-        listen: http.listen,
-        path: http.path.clone(),
-        max_body_bytes: http.max_body.bytes(),
-        max_connections,
-        request_timeout: http.request_timeout,
-        header_timeout: http.header_timeout,
-        idle_timeout: http.idle_timeout,
-        default_source: http.source.clone(),
-        default_topic: http.topic.clone(),
-        priority_header: http.priority_header.to_string(),
-        ..HttpServerConfig::default()
-    }
-}
-
 fn options(id: &str, emitter: &Emitter, control: &Control) -> Result<EmitterOptions, WiringError> {
     let subscription = &emitter.subscription;
     let pattern = |source| WiringError::Pattern {
@@ -255,6 +233,7 @@ fn options(id: &str, emitter: &Emitter, control: &Control) -> Result<EmitterOpti
     };
     Ok(EmitterOptions::default()
         .filter(filter)
+        .breaker(breaker::config(&emitter.breaker))
         .delivery(delivery)
         .queue(
             subscription.queue_events,

@@ -161,6 +161,7 @@ fn all_mistakes_are_reported_at_once() {
             text = text.replace(&format!("[emitters.{id}]\n"), &lines);
         }
         text = text.replace("[adapters.in]\n", "[adapters.in]\nkind = \"http\"\n");
+        text = text.replace("[adapters.lines]\n", "[adapters.lines]\nkind = \"tcp\"\n");
         let found = problems(&text);
         for entry in &fields {
             assert!(
@@ -384,6 +385,57 @@ fn assert_refused(cases: &[(&str, &str, &str)]) {
     }
 }
 
+/// Each text has a problem at this path, with this in it.
+fn accused(cases: &[(&str, &str, &str)]) {
+    for (path, text, message) in cases {
+        let found = problems(text);
+        let shown = found
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            found
+                .iter()
+                .any(|p| p.path == *path && p.to_string().contains(message)),
+            "{text}\n{shown}"
+        );
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn neighbours_within_pools_and_breakers_are_checked() {
+    accused(&[
+        (
+            "emitters.http.in_flight_min",
+            "[emitters.http]\nurl = 'http://h'\nin_flight = 2\nin_flight_min = 3",
+            "be at most",
+        ),
+        (
+            "emitters.file.breaker.open_max",
+            "[emitters.file.breaker]\nopen_for = '2s'\nopen_max = '1s'",
+            "be at least",
+        ),
+        (
+            "emitters.file.breaker.window",
+            "[emitters.file.breaker]\nmin_calls = 20\nwindow = 10",
+            "be at least",
+        ),
+        (
+            "emitters.file.breaker.failures",
+            "[emitters.file.breaker]\nfailures = 'none'\nfailure_rate = 'none'",
+            "nothing would open it",
+        ),
+        ("pools.max", "[pools]\nmin = 3\nmax = 2", "be at least"),
+        (
+            "adapters.tcp.listen",
+            "[adapters.http]\n[adapters.tcp]\nlisten = '127.0.0.1:8080'",
+            "must differ",
+        ),
+    ]);
+}
+
 #[test]
 fn neighbours_outside_control_are_checked_too() {
     let cases: &[(&str, &str, &str)] = &[
@@ -459,21 +511,7 @@ fn neighbours_outside_control_are_checked_too() {
             "did you mean `control`?",
         ),
     ];
-    for (path, text, message) in cases {
-        let found = problems(text);
-        let shown = found
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n");
-        assert!(
-            found
-                .iter()
-                .any(|p| p.path == *path && p.to_string().contains(message)),
-            "{text}\n{shown}"
-        );
-        assert!(!shown.contains("hunter2"), "{shown}");
-    }
+    accused(cases);
 }
 
 /// One number suffices to make a small queue or a short timeout.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_node::config::{
-    Adapter, Auto, Delivery, Environment, Fsync, InvalidConfig, LimitFacts, Loaded, Mode, Origin,
-    Overflow, Sources, Target, explanation, listing, summary,
+    Auto, Delivery, Environment, Fsync, InvalidConfig, LimitFacts, Loaded, Mode, Origin, Overflow,
+    Source, Sources, Target, explanation, listing, summary,
 };
 use relay_node::units::{ByteSize, Ratio};
 
@@ -75,7 +75,7 @@ fn precedence_is_set_over_environment_over_file_over_default() {
 #[test]
 fn nothing_at_all_is_a_useful_node() {
     let config = load("", &[], &[]).unwrap().into_config();
-    let Adapter::Http(http) = &config.adapters["http"] else {
+    let Source::Http(http) = &config.adapters["http"].source else {
         panic!("not http")
     };
     assert_eq!(http.listen.to_string(), "127.0.0.1:8080");
@@ -142,7 +142,7 @@ fn flags_take_toml_where_one_value_is_not_enough() {
     assert_eq!(config.log.level.to_string(), "debug");
 }
 
-/// O02–O04, O06, O08, O19, O26–O29, O32.
+/// O02–O04, O06, O08, O16–O19, O26–O29, O32.
 #[test]
 fn every_alias_reaches_its_field() {
     let variables = [
@@ -161,6 +161,9 @@ fn every_alias_reaches_its_field() {
         ("RELAY_PSI_THRESHOLD", "0.25"),
         ("RELAY_PSI_SUSTAIN", "3s"),
         ("RELAY_PSI_POLL_INTERVAL", "2s"),
+        ("RELAY_TARGET_LAG_MS", "20"),
+        ("RELAY_MIN_WORKERS", "3"),
+        ("RELAY_MAX_WORKERS", "5"),
         ("RELAY_LOG", "warn"),
     ];
     let loaded = load("", &variables, &[]).unwrap();
@@ -182,6 +185,8 @@ fn every_alias_reaches_its_field() {
     assert_eq!(config.psi.threshold, Ratio::percent(25));
     assert_eq!(config.psi.sustain, Duration::from_secs(3));
     assert_eq!(config.psi.poll_interval, Duration::from_secs(2));
+    assert_eq!(config.pools.target_lag, Duration::from_millis(20));
+    assert_eq!(config.pools.bounds(64), (3, 5));
     assert_eq!(config.log.level.to_string(), "warn");
     assert_eq!(
         origin(&loaded, "errors.buffer"),

@@ -269,6 +269,12 @@ pub(super) const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "1 healthy, 0.5 degraded, 0 failed.",
     ),
     (
+        "relay_breaker_state",
+        Gauge,
+        Unit::Count,
+        "Circuit breaker of a component: 0 closed, 1 half open, 2 open.",
+    ),
+    (
         "relay_error_events_total",
         Counter,
         Unit::Count,

@@ -3,6 +3,7 @@
 use crate::InvalidConfig;
 use crate::cloudevents::Defaults;
 use http::HeaderName;
+use relay_engine::PoolBounds;
 use relay_event::Topic;
 use relay_event::codec::MAX_SOURCE_BYTES;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,6 +25,9 @@ pub struct HttpServerConfig {
     pub default_source: String,
     /// The header that carries a priority: `x-relay-priority`.
     pub priority_header: String,
+    /// How few and how many requests may be worked on at once: 2 to 8. Only decoding and publishing is such work; bodies
+    /// are read beside it, so that slow senders hold nobody up. More than the runtime has threads change nothing.
+    pub workers: PoolBounds,
     /// The longest body: 1 MiB.
     pub max_body_bytes: u64,
     /// The most events of one request: 4096.
@@ -50,7 +54,7 @@ pub struct HttpServerConfig {
 }
 
 /// A configuration that was checked, and what was made of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Checked {
     pub(super) config: HttpServerConfig,
     pub(super) defaults: Defaults,
@@ -65,6 +69,7 @@ impl Default for HttpServerConfig {
             default_topic: "event".to_owned(),
             default_source: "/http".to_owned(),
             priority_header: "x-relay-priority".to_owned(),
+            workers: PoolBounds::default(),
             max_body_bytes: 1 << 20,
             max_batch_events: 4096,
             max_connections: 1024,

@@ -18,7 +18,7 @@ pub use config::HttpServerConfig;
 
 use crate::InvalidConfig;
 use config::Checked;
-use relay_engine::{Adapter, AdapterContext, AdapterError, BoxFuture};
+use relay_engine::{Adapter, AdapterContext, AdapterError, BoxFuture, Pool, Workers};
 use site::Site;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,6 +90,7 @@ use tokio::net::TcpListener;
 pub struct HttpServer {
     checked: Checked,
     listener: Option<TcpListener>,
+    workers: Option<Workers>,
 }
 
 impl HttpServer {
@@ -102,6 +103,7 @@ impl HttpServer {
         Ok(Self {
             checked: config.checked()?,
             listener: None,
+            workers: None,
         })
     }
 
@@ -147,6 +149,8 @@ impl Adapter for HttpServer {
     fn start<'a>(&'a mut self, cx: &'a AdapterContext) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async {
             let address = self.bind().await?;
+            let make = || cx.ingest.workers(self.checked.config.workers);
+            self.workers.get_or_insert_with(make);
             tracing::info!(adapter = &*cx.id, %address, path = self.checked.config.path, "listening");
             Ok(())
         })
@@ -158,9 +162,30 @@ impl Adapter for HttpServer {
     ) -> BoxFuture<'static, Result<(), AdapterError>> {
         Box::pin(async move {
             let listener = self.listen().await?;
-            let site = Site::new(self.checked, cx.ingest.clone());
+            let workers = self.workers.take();
+            let workers = workers.unwrap_or_else(|| cx.ingest.workers(self.checked.config.workers));
+            let site = Site::new(self.checked, cx.ingest.clone(), workers);
             accept::run(listener, Arc::new(site), &cx).await;
             Ok(())
         })
+    }
+
+    fn successor(&self) -> Option<Box<dyn Adapter>> {
+        let mut checked = self.checked.clone();
+        // Where port 0 was asked for, senders know the port that it became.
+        if let Some(Ok(address)) = self.listener.as_ref().map(TcpListener::local_addr) {
+            checked.config.listen = address;
+        }
+        Some(Box::new(Self {
+            checked,
+            listener: None,
+            // Those who look at the pool go on to see the same one.
+            workers: self.workers.clone(),
+        }))
+    }
+
+    fn pool(&self) -> Option<Arc<dyn Pool>> {
+        let workers = self.workers.clone()?;
+        Some(Arc::new(workers))
     }
 }

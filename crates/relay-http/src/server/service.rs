@@ -90,7 +90,9 @@ async fn accept(
     let priority = binding.priority.unwrap_or_default();
     let mut admission = Admission::ask(site, length, binding.text_bytes, priority)?;
     let payload = body::read(site, body, &mut admission).await?;
-    events::publish(
+    // From here on it is work: until there is a worker for it, what it holds still counts as arriving.
+    let worker = site.workers.acquire().await;
+    let published = events::publish(
         site,
         line,
         head,
@@ -98,7 +100,11 @@ async fn accept(
         payload,
         admission.arrived(),
         arrival,
-    )
+    );
+    let is_full =
+        matches!(&published, Err(halted) if halted.refused.reason == RefusalReason::QueueFull);
+    worker.finish(arrival.accepted(), u64::from(is_full));
+    published
 }
 
 /// The limits that hyper leaves to us.

@@ -63,18 +63,10 @@ const ALIASES: &[Alias] = &[
         &["control.aimd.exit", "control.ladder.relief"],
     ),
     Alias::plain("RELAY_MEM_CRITICAL_PCT", &["control.ladder.critical"]),
-    Alias {
-        name: "RELAY_GOVERNOR_POLL_MS",
-        paths: &["control.interval"],
-        translate: |text| {
-            let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            if is_number {
-                format!("{text}ms")
-            } else {
-                text.to_owned()
-            }
-        },
-    },
+    Alias::milliseconds("RELAY_GOVERNOR_POLL_MS", &["control.interval"]),
+    Alias::milliseconds("RELAY_TARGET_LAG_MS", &["pools.target_lag"]),
+    Alias::plain("RELAY_MIN_WORKERS", &["pools.min"]),
+    Alias::plain("RELAY_MAX_WORKERS", &["pools.max"]),
     Alias::plain("RELAY_CONTROL_COOLDOWN", &["control.aimd.cooldown"]),
     Alias::plain("RELAY_AIMD_INCR", &["control.aimd.increase"]),
     Alias::plain("RELAY_AIMD_DECR", &["control.aimd.decrease_factor"]),
@@ -105,6 +97,22 @@ impl Alias {
             name,
             paths,
             translate: str::to_owned,
+        }
+    }
+
+    /// The name says the unit, so a number is enough.
+    const fn milliseconds(name: &'static str, paths: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            paths,
+            translate: |text| {
+                let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                if is_number {
+                    format!("{text}ms")
+                } else {
+                    text.to_owned()
+                }
+            },
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Every field of the configuration, once: its place, kind, default and purpose.
 
 pub(crate) mod adapters;
+pub(crate) mod breaker;
 pub(crate) mod control;
 pub(crate) mod emitters;
 pub(crate) mod log_filter;
+pub(crate) mod pools;
 pub(crate) mod process;
 pub(crate) mod subscription;
 
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 use adapters::Adapter;
 use control::Control;
 use emitters::Emitter;
+use pools::Pools;
 use process::{Admin, Errors, Log, Memory, Psi, Runtime, Shutdown};
 
 use super::reader::Section;
@@ -39,6 +42,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// `[runtime]`: threads.
     pub runtime: Runtime,
+    /// `[pools]`: the workers of adapters.
+    pub pools: Pools,
     /// `[adapters.<id>]`: where events come in, by id.
     pub adapters: BTreeMap<String, Adapter>,
     /// `[emitters.<id>]`: where events go, by id.
@@ -56,6 +61,7 @@ impl Config {
             admin: s.section("admin", Admin::read),
             shutdown: s.section("shutdown", Shutdown::read),
             runtime: s.section("runtime", Runtime::read),
+            pools: s.section("pools", Pools::read),
             adapters: s.each("adapters", "http", Adapter::read),
             emitters: s.each("emitters", "file", Emitter::read),
         }

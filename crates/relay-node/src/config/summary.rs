@@ -7,7 +7,7 @@ use relay_sense::Detection;
 
 use super::kind::Auto;
 use super::schema::Config;
-use super::schema::adapters::Adapter;
+use super::schema::adapters::Source;
 use super::schema::control::{Ladder, Law, Mode};
 use super::schema::emitters::{Emitter, Target};
 use super::schema::subscription::Delivery;
@@ -85,11 +85,11 @@ pub fn summary(config: &Config, limit: &LimitFacts) -> String {
     memory(config, limit, &mut line);
     control(config, &mut line);
     for (id, adapter) in &config.adapters {
-        let Adapter::Http(http) = adapter;
-        line(
-            "adapter",
-            format!("{id}: http on {}{}", http.listen, http.path),
-        );
+        let source = match &adapter.source {
+            Source::Http(http) => format!("http on {}{}", http.listen, http.path),
+            Source::Tcp(tcp) => format!("tcp on {}", tcp.listen),
+        };
+        line("adapter", format!("{id}: {source}"));
     }
     for (id, emitter) in &config.emitters {
         line("emitter", format!("{id}: {}", describe(emitter)));

@@ -8,11 +8,13 @@ use relay_control::DrainConfig;
 use super::findings::{Findings, Relation};
 use super::kind::Auto;
 use super::origin::Origin;
-use super::problem::Warning;
+use super::problem::{Problem, Warning};
 use super::schema::Config;
-use super::schema::adapters::Adapter;
+use super::schema::adapters::Source;
+use super::schema::breaker::{Breaker, BreakerWindow};
 use super::schema::control::{Control, Law, Mode};
 use super::schema::emitters::{Emitter, Target};
+use super::schema::pools::Pools;
 use Relation::{AtMost, Below, Unlike, WellBelow};
 
 /// Checks every relation of `config`, whose fields are in `findings`.
@@ -21,7 +23,11 @@ pub(crate) fn relations(config: &Config, findings: &mut Findings) {
         findings.require(soft < limit, "memory.soft_limit", Below, "memory.limit");
     }
     control(&config.control, findings);
-    for (id, Adapter::Http(http)) in &config.adapters {
+    pools(&config.pools, findings);
+    for (id, adapter) in &config.adapters {
+        let Source::Http(http) = &adapter.source else {
+            continue;
+        };
         let header = format!("adapters.{id}.header_timeout");
         let request = format!("adapters.{id}.request_timeout");
         findings.require(
@@ -177,7 +183,10 @@ fn emitter(id: &str, emitter: &Emitter, findings: &mut Findings) {
             &path("queue_bytes"),
         );
     }
+    breaker(&path("breaker"), &emitter.breaker, findings);
     if let Target::Http(http) = &emitter.target {
+        let fewest = http.in_flight_min <= http.in_flight;
+        findings.require(fewest, &path("in_flight_min"), AtMost, &path("in_flight"));
         let grows = http.backoff_initial <= http.backoff_max;
         findings.require(
             grows,
@@ -185,6 +194,33 @@ fn emitter(id: &str, emitter: &Emitter, findings: &mut Findings) {
             AtMost,
             &path("backoff_max"),
         );
+    }
+}
+
+fn pools(pools: &Pools, findings: &mut Findings) {
+    if let (Auto::Fixed(min), Auto::Fixed(max)) = (pools.min, pools.max) {
+        findings.require(min <= max, "pools.min", AtMost, "pools.max");
+    }
+}
+
+fn breaker(path: &str, breaker: &Breaker, findings: &mut Findings) {
+    let field = |name: &str| format!("{path}.{name}");
+    let grows = breaker.open_for <= breaker.open_max;
+    findings.require(grows, &field("open_for"), AtMost, &field("open_max"));
+    if let BreakerWindow::Calls(calls) = breaker.window {
+        let enough = breaker.min_calls <= calls;
+        findings.require(enough, &field("min_calls"), AtMost, &field("window"));
+    }
+    let opens =
+        breaker.failures.is_some() || breaker.failure_rate.is_some() || breaker.slow_rate.is_some();
+    let failures = field("failures");
+    if breaker.enabled
+        && !opens
+        && let Some(entry) = findings.entry(&failures)
+    {
+        let what = "nothing would open it: set this, failure_rate or slow_rate, or enabled = false";
+        let problem = Problem::new(entry.origin.clone(), failures, what).value(&entry.value);
+        findings.problems.push(problem);
     }
 }
 
@@ -196,7 +232,7 @@ fn listeners(config: &Config) -> BTreeMap<String, SocketAddr> {
     let adapters = config
         .adapters
         .iter()
-        .map(|(id, Adapter::Http(http))| (format!("adapters.{id}.listen"), http.listen));
+        .map(|(id, adapter)| (format!("adapters.{id}.listen"), adapter.listen()));
     admin.into_iter().chain(adapters).collect()
 }
 

@@ -5,18 +5,51 @@ use std::time::Duration;
 
 use hyper::header::HeaderName;
 
+use crate::adapters::LineFormat;
 use crate::config::kind::number::within;
 use crate::config::kind::text::{address, header_name, name, url_path};
-use crate::config::kind::{Auto, AutoOr, Choice};
+use crate::config::kind::{Auto, AutoOr, Choice, Switch};
 use crate::config::reader::Section;
 use crate::units::ByteSize;
 
 /// One way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Adapter {
+pub struct Adapter {
+    /// Whether the node starts, and goes on to try, when this one cannot start.
+    pub optional: bool,
+    /// What it listens to.
+    pub source: Source,
+}
+
+/// What events come in over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
     /// `kind = "http"`
     Http(HttpAdapter),
+    /// `kind = "tcp"`
+    Tcp(TcpAdapter),
+}
+
+/// Lines over TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TcpAdapter {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What a line is.
+    pub format: LineFormat,
+    /// Longest line.
+    pub max_line: ByteSize,
+    /// Most connections at once; `Auto` derives it from the memory limit.
+    pub max_connections: Auto<usize>,
+    /// How long a connection may stay without a complete line.
+    pub idle_timeout: Duration,
+    /// Source of events that name none.
+    pub source: String,
+    /// Topic of events that name none.
+    pub topic: String,
 }
 
 /// An HTTP server.
@@ -48,16 +81,81 @@ pub struct HttpAdapter {
 #[derive(Clone, Copy, PartialEq)]
 enum AdapterKind {
     Http,
+    Tcp,
 }
 
-const KINDS: Choice<AdapterKind> = Choice(&[("http", AdapterKind::Http)]);
+const KINDS: Choice<AdapterKind> =
+    Choice(&[("http", AdapterKind::Http), ("tcp", AdapterKind::Tcp)]);
+const FORMATS: Choice<LineFormat> =
+    Choice(&[("json", LineFormat::Json), ("text", LineFormat::Text)]);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 impl Adapter {
     pub(super) fn read(id: &str, s: &mut Section<'_, '_>) -> Option<Self> {
-        match s.kind(id, &KINDS, "how events come in")? {
-            AdapterKind::Http => Some(Self::Http(HttpAdapter::read(s))),
+        let kind = s.kind(id, &KINDS, "how events come in");
+        let optional = s.read(
+            "optional",
+            &Switch,
+            false,
+            "start without it, and try again until it starts",
+        );
+        let source = match kind? {
+            AdapterKind::Http => Source::Http(HttpAdapter::read(s)),
+            AdapterKind::Tcp => Source::Tcp(TcpAdapter::read(s)),
+        };
+        Some(Self { optional, source })
+    }
+
+    /// Where it listens.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        match &self.source {
+            Source::Http(http) => http.listen,
+            Source::Tcp(tcp) => tcp.listen,
+        }
+    }
+}
+
+impl TcpAdapter {
+    fn read(s: &mut Section<'_, '_>) -> Self {
+        Self {
+            listen: s.read(
+                "listen",
+                &address(),
+                SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
+                "where it listens",
+            ),
+            format: s.read("format", &FORMATS, LineFormat::Json, "what a line is"),
+            max_line: s.read(
+                "max_line",
+                &within(ByteSize::from_bytes(1), ByteSize::from_mib(64)),
+                ByteSize::from_kib(64),
+                "longest line, longer ones are refused",
+            ),
+            max_connections: s.read(
+                "max_connections",
+                &AutoOr(within(1, 1 << 20)),
+                Auto::Auto,
+                "most connections at once",
+            ),
+            idle_timeout: s.read(
+                "idle_timeout",
+                &within(MILLISECOND, HOUR),
+                Duration::from_mins(1),
+                "how long a connection may stay without a complete line",
+            ),
+            source: s.read(
+                "source",
+                &name(),
+                "relay/tcp".to_owned(),
+                "source of unnamed events",
+            ),
+            topic: s.read(
+                "topic",
+                &name(),
+                "event".to_owned(),
+                "topic of unnamed events",
+            ),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 
+use super::breaker::Breaker;
 use super::subscription::Subscription;
 use crate::config::kind::list::Headers;
 use crate::config::kind::number::{Number, Within, within};
@@ -21,6 +22,8 @@ use crate::units::{ByteRate, ByteSize};
 pub struct Emitter {
     /// What it subscribes to, and how it is queued.
     pub subscription: Subscription,
+    /// When to stop trying for a while.
+    pub breaker: Breaker,
     /// What it does with the events.
     pub target: Target,
 }
@@ -34,7 +37,7 @@ pub enum Target {
     /// `kind = "stdout"`
     Stdout,
     /// `kind = "http"`
-    Http(HttpTarget),
+    Http(Box<HttpTarget>),
     /// `kind = "blackhole"`: consumes so many bytes per second, or all at once.
     Blackhole {
         /// The capacity; `None` is as fast as can be.
@@ -83,6 +86,8 @@ pub struct HttpTarget {
     pub backoff_max: Duration,
     /// Most requests on their way at once.
     pub in_flight: usize,
+    /// Fewest that the node may go down to when memory is short or there is little to send.
+    pub in_flight_min: usize,
     /// Headers of every request; marked sensitive.
     pub headers: HeaderMap,
     /// How the events are written.
@@ -126,14 +131,16 @@ impl Emitter {
     pub(super) fn read(id: &str, s: &mut Section<'_, '_>) -> Option<Self> {
         let kind = s.kind(id, &KINDS, "where events go");
         let subscription = Subscription::read(s);
+        let breaker = s.section("breaker", Breaker::read);
         let target = match kind? {
             TargetKind::File => Target::File(FileTarget::read(s)),
             TargetKind::Stdout => Target::Stdout,
-            TargetKind::Http => Target::Http(HttpTarget::read(s)?),
+            TargetKind::Http => Target::Http(Box::new(HttpTarget::read(s)?)),
             TargetKind::Blackhole => Target::read_blackhole(s),
         };
         Some(Self {
             subscription,
+            breaker,
             target,
         })
     }
@@ -181,6 +188,7 @@ impl HttpTarget {
     fn read(s: &mut Section<'_, '_>) -> Option<Self> {
         let wait = within(MILLISECOND, HOUR);
         let url = s.required("url", &target_url(), "where to post");
+        let in_flight = s.read("in_flight", &within(1, 1024), 4, "requests at once");
         let backoff_initial = s.read(
             "backoff_initial",
             &wait,
@@ -202,7 +210,13 @@ impl HttpTarget {
                 backoff_initial.max(Duration::from_secs(10)),
                 "longest wait between attempts",
             ),
-            in_flight: s.read("in_flight", &within(1, 1024), 4, "requests at once"),
+            in_flight,
+            in_flight_min: s.read(
+                "in_flight_min",
+                &within(1, 1024),
+                in_flight.min(2),
+                "fewest requests at once, when memory is short or there is little to send",
+            ),
             headers: s.read(
                 "headers",
                 &Headers,
