@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod dependencies;
+mod reports;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -17,12 +18,15 @@ type Finding = String;
 pub(crate) fn run() -> Result<()> {
     let root = workspace::root();
     let mut findings = dependencies::check(&dependencies::metadata()?);
+    let mut texts = Vec::new();
     let files = rust_files(&root.join("crates"))?;
     for file in &files {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let path = file.strip_prefix(&root).unwrap_or(file).to_string_lossy();
         findings.extend(source::check(&path, &text));
+        texts.push((path.into_owned(), text));
     }
+    findings.extend(reports::check(&texts));
     findings.extend(capabilities::check_file(&root.join("docs/capabilities.md")));
     if findings.is_empty() {
         println!("{} source files follow the house rules", files.len());

@@ -29,6 +29,8 @@
 //!   does not rise.
 //! - A silent sensor shows what it showed last until the timeout. After it: scale × 0.5, ledger ×
 //!   0.5, the lowest class refused, the rate at most the drain.
+//! - A stall that lasts (see [`Controller::note_stall`]) is a second opinion: from its level error on the lowest class is
+//!   refused and the governor is degraded, whatever memory says. It moves neither level nor ledger.
 //! - Ordinary overload rests at the setpoint and so at level normal. Above it the floors refuse
 //!   classes: low from error, normal from critical, high from emergency.
 
@@ -98,6 +100,7 @@ pub struct Controller {
     emergency_since: Option<Duration>,
     shed: bool,
     kept: bool,
+    stalled: bool,
 }
 
 /// What the gate is told, and why.
@@ -131,10 +134,37 @@ impl Controller {
             emergency_since: None,
             shed: false,
             kept: false,
+            stalled: false,
             config,
         };
         controller.config.check_neighbours()?;
         Ok(controller)
+    }
+
+    /// How badly tasks wait for memory as of the steps that follow, see [`PressureAlarm`](crate::PressureAlarm);
+    /// [`Level::Normal`] when they do not, or when nobody knows.
+    ///
+    /// ```
+    /// use relay_control::{ControlConfig, Controller, GovernorState, Input, Level, Memory, Reading};
+    /// use std::time::Duration;
+    ///
+    /// let mut controller = Controller::try_new(ControlConfig::default())?;
+    /// let memory = Memory { unreclaimable_bytes: 30 << 20, limit_bytes: 100 << 20, soft_limit_bytes: None };
+    /// let input = Input {
+    ///     memory: Reading::Known(memory),
+    ///     ledger_used_bytes: 0,
+    ///     live_bytes: None,
+    ///     delivered_bytes: 0,
+    ///     backlog: false,
+    /// };
+    /// controller.note_stall(Level::Error);
+    /// let decision = controller.step(&input, Duration::from_secs(1));
+    /// assert_eq!((decision.level, decision.floor), (Level::Normal, 1));
+    /// assert_eq!(decision.governor.state, GovernorState::Degraded);
+    /// # Ok::<(), relay_control::InvalidConfig>(())
+    /// ```
+    pub fn note_stall(&mut self, level: Level) {
+        self.stalled = level >= Level::Error;
     }
 
     /// Takes one sample at `now` and says where every knob should stand.
@@ -165,7 +195,7 @@ impl Controller {
             governor: self.aimd.governor(),
             ledger_bytes: (self.ledger.bytes() as f64 * distrust) as u64,
             cost_factor: self.ledger.cost_factor(),
-            floor: floor.max(u8::from(sensor_stale)),
+            floor: floor.max(u8::from(sensor_stale || self.stalled)),
             shed: self.shed,
             shutdown: self.is_sustained_emergency(now),
             reason: admission.reason,
@@ -192,8 +222,9 @@ impl Controller {
                 self.slope.update(pressure, now);
                 self.ladder.step(&memory);
                 self.ledger.step(&memory, input.ledger_used_bytes, now);
-                let live = live_share(input, &memory);
-                self.aimd.step_with_live(pressure, live, now);
+                let live = live_share(input, &memory).filter(|_| !self.stalled);
+                let least = [0.0, self.config.aimd.enter][usize::from(self.stalled)];
+                self.aimd.step_with_live(pressure.max(least), live, now);
                 let emergency = self.ladder.is_emergency(&memory);
                 self.emergency_since = emergency.then(|| self.emergency_since.unwrap_or(now));
             }

@@ -167,14 +167,27 @@ impl PoolSize {
         })
     }
 
-    /// Takes one look at `now`.
-    pub fn step(&mut self, input: &PoolInput, now: Duration) -> PoolDecision {
+    /// Looks at `now` and changes nothing, for who asks somebody else when a worker may come or go.
+    pub fn look(&mut self, input: &PoolInput, now: Duration) -> PoolDecision {
         self.started_at.get_or_insert(now);
         let lag = input.service_time.map(|time| self.lag(input.queued, time));
         let utilisation = self.utilisation(input);
         let idle = self.is_idle(utilisation, now);
-        let previous = self.workers;
-        let reason = self.wanted(input, utilisation, now);
+        PoolDecision {
+            workers: self.workers,
+            previous: self.workers,
+            reason: None,
+            utilisation,
+            lag,
+            saturated: lag.is_some_and(|lag| lag > self.config.target_lag.saturating_mul(2)),
+            idle,
+        }
+    }
+
+    /// Looks at `now`, and adds a worker or takes one away if that is due.
+    pub fn step(&mut self, input: &PoolInput, now: Duration) -> PoolDecision {
+        let seen = self.look(input, now);
+        let reason = self.wanted(input, seen.utilisation, now);
         match reason {
             Some(ScaleReason::Busy) => self.workers += 1,
             Some(ScaleReason::Idle | ScaleReason::Pressure) => self.workers -= 1,
@@ -185,12 +198,8 @@ impl PoolSize {
         }
         PoolDecision {
             workers: self.workers,
-            previous,
             reason,
-            utilisation,
-            lag,
-            saturated: lag.is_some_and(|lag| lag > self.config.target_lag.saturating_mul(2)),
-            idle,
+            ..seen
         }
     }
 

@@ -5,10 +5,11 @@ use crate::emitter::{Emitter, EmitterOptions};
 use crate::engine::Engine;
 use crate::error::BuildError;
 use crate::handler::LogHandler;
+use crate::pool::Pool;
 use crate::pulse::Mode;
 use crate::stall::StallConfig;
 use crate::tuning::Tuning;
-use relay_control::{ControlConfig, PoolConfig};
+use relay_control::{ArbiterConfig, ControlConfig, PoolConfig, ThrottleConfig};
 use relay_event::{ErrorBus, ErrorHandler};
 use relay_sense::{Detection, Root};
 use std::fmt;
@@ -24,6 +25,7 @@ pub struct EngineBuilder {
     pub(crate) tuning: Tuning,
     pub(crate) stall: StallConfig,
     pub(crate) pool: PoolConfig,
+    pub(crate) pools: Vec<Arc<dyn Pool>>,
     pub(crate) mode: Mode,
     pub(crate) drain: Duration,
     pub(crate) errors: ErrorBus,
@@ -42,6 +44,7 @@ impl Default for EngineBuilder {
             tuning: Tuning::default(),
             stall: StallConfig::default(),
             pool: PoolConfig::default(),
+            pools: Vec::new(),
             mode: Mode::Enforce,
             drain: Duration::from_secs(10),
             errors: ErrorBus::with(32, Some(Duration::from_secs(1))),
@@ -78,9 +81,27 @@ impl EngineBuilder {
         self
     }
 
+    /// How the slow actuators are moved: queues, pools, publishers, defensive mode.
+    pub fn with_arbiter(mut self, arbiter: ArbiterConfig) -> Self {
+        self.tuning.arbiter = arbiter;
+        self
+    }
+
+    /// How publishers that can wait are slowed down, see [`Engine::paced`].
+    pub fn with_throttle(mut self, throttle: ThrottleConfig) -> Self {
+        self.tuning.throttle = throttle;
+        self
+    }
+
     /// How busy the workers of a pool should be. How many there may be says each pool itself.
     pub fn with_pool_sizing(mut self, pool: PoolConfig) -> Self {
         self.pool = pool;
+        self
+    }
+
+    /// A pool whose size the engine may move, besides those that its adapters and emitters bring.
+    pub fn with_pool(mut self, pool: Arc<dyn Pool>) -> Self {
+        self.pools.push(pool);
         self
     }
 
@@ -208,14 +229,18 @@ impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineBuilder")
             .field("mode", &self.mode)
-            .field("interval", &self.tuning.interval)
+            .field("tuning", &self.tuning)
             .field(
                 "adapters",
                 &self.adapters.iter().map(|(id, ..)| id).collect::<Vec<_>>(),
             )
             .field(
                 "emitters",
-                &self.emitters.iter().map(|(id, ..)| id).collect::<Vec<_>>(),
+                &self
+                    .emitters
+                    .iter()
+                    .map(|(id, _, options)| (id, options))
+                    .collect::<Vec<_>>(),
             )
             .finish_non_exhaustive()
     }

@@ -3,12 +3,16 @@
 //! The pulse looks at every subscription of an emitter, so nothing of this costs the publishing path more than the
 //! counts that it keeps anyway. It allocates nothing and waits for nobody.
 
+mod size;
+
+use crate::actuate::{Peak, Sizer};
+use crate::pulse::Tick;
 use relay_event::{
     Code, Component, DropReason, ErrorBus, ErrorEvent, QueuePressure, Severity, Signal,
     SubscriptionId, SubscriptionMonitor,
 };
-use std::cmp::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 /// A queue is saturated from here …
@@ -32,12 +36,25 @@ const DROPS: [(DropReason, Code); 3] = [
     (DropReason::Full, Code::DropFull),
 ];
 
+/// Defensive mode leaves a queue so much room, unless it was told otherwise.
+pub(crate) const DEFENCE_EVENTS: usize = 8;
+
 /// What is known of one subscription.
 #[derive(Debug)]
 pub(crate) struct Watch {
     monitor: SubscriptionMonitor,
     /// Whether its byte bound is its share of the ledger.
     pub(crate) shares: bool,
+    /// How many events it may hold.
+    pub(crate) sizer: Sizer,
+    /// The emitter that it feeds.
+    emitter: Option<Arc<str>>,
+    /// The bound in events that is in force.
+    enforced_events: usize,
+    /// Its share of the ledger, where that is its byte bound.
+    share_bytes: Option<u64>,
+    peak: Peak,
+    wanted_events: Arc<AtomicU64>,
     component: Component,
     seen: QueuePressure,
     is_saturated: bool,
@@ -54,6 +71,17 @@ struct Episode {
     is_warned: bool,
 }
 
+/// What the slow laws are told of a queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueReading {
+    /// How full it is, from 0 to 1.
+    pub(crate) occupancy: f64,
+    /// Publishers were held back since the look before.
+    pub(crate) held_back: bool,
+    /// Publishers wait for it, rather than drop.
+    pub(crate) is_reliable: bool,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Drops {
     told: u64,
@@ -64,9 +92,16 @@ impl Watch {
     /// Of a subscription of the bus named `bus`.
     pub(crate) fn new(bus: &str, monitor: SubscriptionMonitor) -> Self {
         let id = monitor.id().number();
+        let events = monitor.pressure().limit_events as usize;
         Self {
             monitor,
             shares: false,
+            sizer: Sizer::fixed(events, DEFENCE_EVENTS),
+            emitter: None,
+            enforced_events: events,
+            share_bytes: None,
+            peak: Peak::default(),
+            wanted_events: Arc::default(),
             component: Component::Subscription {
                 bus: Arc::from(bus),
                 id,
@@ -82,28 +117,13 @@ impl Watch {
         self.monitor.id()
     }
 
-    /// Tells that the queue now holds `to` events at most instead of `from`, and why.
-    pub(crate) fn resized(&self, from: usize, to: usize, reason: &'static str, errors: &ErrorBus) {
-        let code = match to.cmp(&from) {
-            Ordering::Greater => Code::BufferGrow,
-            Ordering::Less => Code::BufferShrink,
-            Ordering::Equal => return,
-        };
-        let event = self.event(code, Severity::Info);
-        errors.publish(
-            event
-                .with("from_events", from as u64)
-                .with("to_events", to as u64)
-                .with("reason", reason),
-        );
-    }
-
     /// Looks at the queue and tells what has changed.
-    pub(crate) fn look(&mut self, now: Instant, errors: &ErrorBus) {
+    pub(crate) fn look(&mut self, tick: &Tick, errors: &ErrorBus) {
         let pressure = self.monitor.pressure();
-        self.saturation(&pressure, errors);
-        self.back_pressure(&pressure, now, errors);
-        self.drops(&pressure, now, errors);
+        self.note_peak(pressure.queued_events, tick);
+        self.saturation(&pressure, tick, errors);
+        self.back_pressure(&pressure, tick, errors);
+        self.drops(&pressure, tick, errors);
         self.seen = pressure;
     }
 
@@ -111,7 +131,7 @@ impl Watch {
         ErrorEvent::new(code, severity, self.component.clone())
     }
 
-    fn saturation(&mut self, pressure: &QueuePressure, errors: &ErrorBus) {
+    fn saturation(&mut self, pressure: &QueuePressure, tick: &Tick, errors: &ErrorBus) {
         let occupancy = pressure.occupancy();
         let (severity, signal) = if !self.is_saturated && occupancy > SATURATED {
             (Severity::Warning, Signal::Throttle)
@@ -128,11 +148,13 @@ impl Watch {
                 .with("buffer_used", pressure.queued_events)
                 .with("buffer_size", pressure.limit_events)
                 .with("used_bytes", pressure.queued_bytes)
-                .with("limit_bytes", pressure.limit_bytes),
+                .with("limit_bytes", pressure.limit_bytes)
+                .with("decision", tick.number),
         );
     }
 
-    fn back_pressure(&mut self, pressure: &QueuePressure, now: Instant, errors: &ErrorBus) {
+    fn back_pressure(&mut self, pressure: &QueuePressure, tick: &Tick, errors: &ErrorBus) {
+        let now = tick.now;
         let held_back =
             pressure.waiting_publishers > 0 || pressure.turned_away > self.seen.turned_away;
         let Some(mut episode) = self.episode else {
@@ -147,7 +169,8 @@ impl Watch {
                 errors.publish(
                     event
                         .signal(Signal::Throttle)
-                        .with("waiting", pressure.waiting_publishers as u64),
+                        .with("waiting", pressure.waiting_publishers as u64)
+                        .with("decision", tick.number),
                 );
             }
             return;
@@ -163,7 +186,8 @@ impl Watch {
                     event
                         .signal(Signal::Throttle)
                         .with("blocked_seconds", lasted.as_secs_f64())
-                        .with("turned_away", turned_away),
+                        .with("turned_away", turned_away)
+                        .with("decision", tick.number),
                 );
             }
             self.episode = Some(episode);
@@ -175,12 +199,14 @@ impl Watch {
                 event
                     .signal(Signal::Recovered)
                     .with("seconds", lasted.as_secs_f64())
-                    .with("turned_away", turned_away),
+                    .with("turned_away", turned_away)
+                    .with("decision", tick.number),
             );
         }
     }
 
-    fn drops(&mut self, pressure: &QueuePressure, now: Instant, errors: &ErrorBus) {
+    fn drops(&mut self, pressure: &QueuePressure, tick: &Tick, errors: &ErrorBus) {
+        let now = tick.now;
         for (index, (reason, code)) in DROPS.into_iter().enumerate() {
             let total = pressure.dropped(reason);
             let drops = &mut self.drops[index];
@@ -198,7 +224,8 @@ impl Watch {
                     event
                         .signal(Signal::Shed)
                         .with("count", new)
-                        .with("total", total),
+                        .with("total", total)
+                        .with("decision", tick.number),
                 );
             }
         }

@@ -2,11 +2,13 @@
 
 use crate::adapter::BoxFuture;
 use crate::breaker::default_breaker;
+use crate::congestion::DEFENCE_EVENTS;
 use crate::elastic::PoolBounds;
-use relay_control::{Backoff, BackoffConfig, BreakerConfig, InvalidConfig, Jitter};
-use relay_event::{Delivery, Event, Filter, Outcome};
+use relay_control::{Backoff, BackoffConfig, BreakerConfig, BufferConfig, InvalidConfig, Jitter};
+use relay_event::{Delivery, EarlyDrop, Event, Filter, Outcome};
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes events out. The engine's manager collects batches, retries with back-off, and keeps the account.
@@ -133,6 +135,8 @@ pub struct EmitterOptions {
     pub(crate) delivery: Delivery,
     pub(crate) queue_events: usize,
     pub(crate) queue_bytes: Option<u64>,
+    pub(crate) queue_min: usize,
+    pub(crate) elastic: Option<BufferConfig>,
     pub(crate) batch_events: usize,
     pub(crate) batch_bytes: u64,
     pub(crate) linger: Duration,
@@ -190,6 +194,8 @@ impl Default for EmitterOptions {
             delivery: Delivery::Reliable,
             queue_events: 65_536,
             queue_bytes: None,
+            queue_min: DEFENCE_EVENTS,
+            elastic: None,
             batch_events: 512,
             batch_bytes: 256 << 10,
             linger: Duration::from_millis(5),
@@ -217,6 +223,27 @@ impl EmitterOptions {
     pub fn queue(mut self, events: usize, bytes: Option<u64>) -> Self {
         (self.queue_events, self.queue_bytes) = (events, bytes);
         self
+    }
+
+    /// How many events may always wait, also while memory is critical and queues are made smaller; 8 by default.
+    pub fn queue_min(mut self, events: usize) -> Self {
+        self.queue_min = events;
+        self
+    }
+
+    /// A queue whose size moves with the load: as many events as the law finds right, between a least and a most, instead of
+    /// a fixed number. Room for the most is set aside at the start. Use it where a queue that stands is worse than one that
+    /// is small, and leave it where bursts come faster than a step each 30 s follows.
+    pub fn elastic_queue(mut self, size: BufferConfig) -> Self {
+        self.elastic = Some(size);
+        self
+    }
+
+    pub(crate) fn early_drop(&self) -> Option<Arc<dyn EarlyDrop>> {
+        match &self.delivery {
+            Delivery::Reliable => None,
+            Delivery::Sheddable { early_drop, .. } => early_drop.clone(),
+        }
     }
 
     /// The largest batch, and how long an incomplete one may collect.

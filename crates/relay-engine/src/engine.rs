@@ -1,6 +1,9 @@
 //! The engine while it runs, and its end: parts are shut down in order.
 
+use crate::actuate::Sizer;
 use crate::builder::EngineBuilder;
+use crate::congestion::DEFENCE_EVENTS;
+use crate::paced::PacedPublisher;
 use crate::parts::Parts;
 use crate::pulse::Mode;
 use crate::sentry::ByteClock;
@@ -8,7 +11,7 @@ use crate::state::EngineState;
 use crate::stop::Stopper;
 use crate::telemetry;
 use crate::tuning::{Settings, Tuning};
-use relay_control::InvalidConfig;
+use relay_control::{BufferConfig, InvalidConfig};
 use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, Signal};
 use relay_forensics::Recorder;
 use relay_sense::Detection;
@@ -96,6 +99,13 @@ impl Engine {
     /// The gate: an engine without adapters is a guard around a service.
     pub fn gate(&self) -> &Gate {
         &self.parts.gate
+    }
+
+    /// A publisher of its own for a sender inside the process that sends one event each `interval` at most, and less often
+    /// while the engine asks for less.
+    pub fn paced(&self, interval: Duration) -> PacedPublisher {
+        let pace = Arc::clone(&self.parts.pace);
+        PacedPublisher::new(self.parts.external.clone(), pace, interval)
     }
 
     /// The last ticks of the pulse.
@@ -242,7 +252,34 @@ impl Observer {
     /// alone, and a sheddable one by its share of it. Nothing queued is lost. Returns whether there is such an emitter.
     /// In [`Mode::Off`] the bounds stay where they are.
     pub fn set_queue_limits(&self, emitter: &str, events: usize, bytes: Option<u64>) -> bool {
-        self.0.set_queue_limits(emitter, events, bytes)
+        let sizer = Sizer::fixed(events, DEFENCE_EVENTS);
+        self.0.set_queue(emitter, sizer, bytes)
+    }
+
+    /// As [`set_queue_limits`](Self::set_queue_limits), from `least` events that may always wait, also while memory is
+    /// critical, to the `most` that usually may.
+    pub fn set_queue_bounds(
+        &self,
+        emitter: &str,
+        (least, most): (usize, usize),
+        bytes: Option<u64>,
+    ) -> bool {
+        self.0.set_queue(emitter, Sizer::fixed(most, least), bytes)
+    }
+
+    /// The same for a queue whose size moves, see [`EmitterOptions::elastic_queue`](crate::EmitterOptions::elastic_queue).
+    /// One that has been configured like this before keeps the size that it has by now.
+    ///
+    /// # Errors
+    ///
+    /// When a number is out of its range; then nothing changes.
+    pub fn set_queue_size(
+        &self,
+        emitter: &str,
+        size: BufferConfig,
+        bytes: Option<u64>,
+    ) -> Result<bool, InvalidConfig> {
+        Ok(self.0.set_queue(emitter, Sizer::elastic(size)?, bytes))
     }
 }
 

@@ -12,4 +12,8 @@ impl EarlyDrop for RedEarlyDrop {
         self.0
             .should_drop_for(occupancy, priority as usize, fastrand::f64())
     }
+
+    fn probability(&self, occupancy: f64, priority: Priority) -> Option<f64> {
+        Some(self.0.probability_for(occupancy, priority as usize))
+    }
 }

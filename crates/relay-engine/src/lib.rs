@@ -57,6 +57,7 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+mod actuate;
 mod adapter;
 mod breaker;
 mod builder;
@@ -71,6 +72,7 @@ mod health;
 mod ingest;
 mod join;
 mod knobs;
+mod paced;
 mod parts;
 mod pool;
 mod pulse;
@@ -90,6 +92,7 @@ mod tuning;
 mod waker;
 mod workers;
 
+pub use actuate::GovernorHistory;
 pub use adapter::{Adapter, AdapterContext, AdapterError, AdapterOptions, BoxFuture};
 pub use breaker::{BreakerStatus, default_breaker};
 pub use builder::EngineBuilder;
@@ -101,10 +104,13 @@ pub use handler::LogHandler;
 pub use health::Health;
 pub use ingest::{Arrival, Ingest, IngestStats, Refusal, RefusalReason};
 pub use join::RedEarlyDrop;
+pub use paced::PacedPublisher;
 pub use pool::{Pool, PoolReading};
 pub use pulse::{Mode, Observation};
 pub use stall::StallConfig;
-pub use state::{BusState, EmitterState, EngineState, GateState, LedgerState, PoolState};
+pub use state::{
+    BusState, EmitterState, EngineState, GateState, LedgerState, PaceState, PoolState, QueueState,
+};
 pub use stop::Stop;
 pub use telemetry::Telemetry;
 pub use tuning::Tuning;

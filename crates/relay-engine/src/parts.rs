@@ -1,5 +1,6 @@
 //! What the parts of an engine share, and what can be seen of it from outside.
 
+use crate::actuate::{Actuators, Board, Intake, Pace, PoolTable, Sizer};
 use crate::breaker::{BreakerStatus, CircuitBreaker};
 use crate::builder::EngineBuilder;
 use crate::congestion::Watch;
@@ -12,17 +13,21 @@ use crate::pulse::{Mode, View};
 use crate::reclaimer::Desk;
 use crate::sentry::Sentry;
 use crate::share;
-use crate::state::{BusState, EmitterState, EngineState, GateState, LedgerState, PoolState};
+use crate::state::{
+    BusState, EmitterState, EngineState, GateState, LedgerState, PaceState, PoolState, QueueState,
+};
 use crate::tuning::Mailbox;
 use crate::waker::Waker;
-use relay_control::{BreakerConfig, InvalidConfig};
+use relay_control::{BreakerConfig, InvalidConfig, PoolConfig};
 use relay_event::{
-    Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, SubscriptionMonitor,
+    Bus, ByteBudget, Code, Component, EarlyDrop, ErrorBus, ErrorEvent, Gate, Priority, Severity,
+    SubscriptionMonitor,
 };
 use relay_forensics::{PanicGuard, Panicked, Recorder};
 use relay_sense::Detection;
 use std::collections::HashSet;
-use std::sync::atomic::Ordering::Relaxed;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is shared with observers.
@@ -45,16 +50,20 @@ pub(crate) struct Parts {
     pub(crate) outlets: Mutex<Vec<Outlet>>,
     /// The queues that the pulse watches; it skips a look while one is added.
     pub(crate) watches: Arc<Mutex<Vec<Watch>>>,
+    /// The pools that the pulse may resize.
     pub(crate) pools: Pools,
     /// One a component at most.
     pub(crate) breakers: Mutex<Vec<Arc<CircuitBreaker>>>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) pace: Arc<Pace>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) id: Arc<str>,
     pub(crate) monitor: SubscriptionMonitor,
     pub(crate) counts: Arc<EmitCounts>,
+    pub(crate) wanted_events: Arc<AtomicU64>,
+    pub(crate) early_drop: Option<Arc<dyn EarlyDrop>>,
 }
 
 // === impl Parts ===
@@ -111,8 +120,10 @@ impl Parts {
             guard: panic_guard(builder.errors.clone()),
             outlets: Mutex::default(),
             watches: Arc::default(),
-            pools: Pools::default(),
+            pools: Arc::new(Mutex::new(builder.pools.clone())),
             breakers: Mutex::default(),
+            board: Arc::default(),
+            pace: Arc::default(),
         })
     }
 
@@ -146,20 +157,22 @@ impl Parts {
         }
     }
 
-    fn pools(&self) -> Vec<PoolState> {
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = |pool: &Arc<dyn Pool>| PoolState {
-            id: pool.id().to_owned(),
-            reading: pool.reading(),
-        };
-        pools.iter().map(state).collect()
-    }
-
     fn breakers(&self) -> Vec<(String, BreakerStatus)> {
         let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         let status =
             |breaker: &Arc<CircuitBreaker>| (breaker.component().to_string(), breaker.status());
         breakers.iter().map(status).collect()
+    }
+
+    pub(crate) fn actuators(&self, pool: PoolConfig) -> Actuators {
+        let ingests = self.ingests.iter().map(|(_, ingest)| ingest.clone());
+        Actuators::new(
+            self.errors.clone(),
+            Intake::new(ingests.collect()),
+            PoolTable::new(Arc::clone(&self.pools), pool, Arc::clone(&self.board)),
+            Arc::clone(&self.pace),
+            self.mode == Mode::Enforce,
+        )
     }
 
     pub(crate) fn report_lifecycle(&self, code: Code, component: &Component, kind: &'static str) {
@@ -178,12 +191,8 @@ impl Parts {
             .publish(ErrorEvent::new(code, Severity::Error, component.clone()).detail(text));
     }
 
-    pub(crate) fn set_queue_limits(
-        &self,
-        emitter: &str,
-        events: usize,
-        bytes: Option<u64>,
-    ) -> bool {
+    /// Moves the bounds of an emitter's queue; whether there is such an emitter.
+    pub(crate) fn set_queue(&self, emitter: &str, sizer: Sizer, bytes: Option<u64>) -> bool {
         let monitor = {
             let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
             let outlet = outlets.iter().find(|outlet| &*outlet.id == emitter);
@@ -197,15 +206,25 @@ impl Parts {
         }
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let watch = watches.iter_mut().find(|watch| watch.id() == monitor.id());
-        let before = monitor.stats();
+        // The ring is made for the most here, so that the pulse need not.
+        let (most, mut events) = (sizer.most_events(), sizer.events());
         if let Some(watch) = watch {
             watch.shares = self.mode == Mode::Enforce && bytes.is_none() && !monitor.is_reliable();
-            watch.resized(before.limit_events, events, "configured", &self.errors);
+            watch.configure(sizer, &self.errors);
+            events = watch.sizer.events();
         }
         let share = (!monitor.is_reliable())
             .then(|| self.share_bytes())
             .flatten();
         let bytes = bytes.or(share).unwrap_or(u64::MAX);
+        if most > events {
+            self.external.set_limits(monitor.id(), Some(most), None);
+        }
+        let events = if self.mode == Mode::Enforce {
+            events
+        } else {
+            most
+        };
         self.external
             .set_limits(monitor.id(), Some(events), Some(bytes))
     }
@@ -218,6 +237,7 @@ impl Parts {
 
     pub(crate) fn state(&self) -> EngineState {
         let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        let queues = outlets.iter().map(Outlet::queue).collect();
         let mut subscriptions: Vec<_> = outlets
             .iter()
             .map(|outlet| (self.external.name().to_string(), outlet.monitor.stats()))
@@ -257,8 +277,61 @@ impl Parts {
                 .map(|outlet| (outlet.id.to_string(), outlet.counts.state()))
                 .collect(),
             health: self.health.all(),
-            pools: self.pools(),
+            queues,
+            pools: self.pool_states(),
             breakers: self.breakers(),
+            pace: self.pace_state(),
+        }
+    }
+
+    fn pool_states(&self) -> Vec<PoolState> {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |value: f64| Some(value).filter(|value| value.is_finite());
+        let state = |(index, pool): (usize, &Arc<dyn Pool>)| {
+            let (utilisation, service, errors) = self.board.of(index)?;
+            Some(PoolState {
+                id: pool.id().to_owned(),
+                reading: pool.reading(),
+                utilisation,
+                service_seconds: known(service),
+                error_ratio: errors,
+            })
+        };
+        pools.iter().enumerate().filter_map(state).collect()
+    }
+
+    fn pace_state(&self) -> PaceState {
+        let (published, refused, waited_seconds) = self.pace.account();
+        PaceState {
+            share: self.pace.share(),
+            published,
+            refused,
+            waited_seconds,
+        }
+    }
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlet")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outlet {
+    fn queue(&self) -> QueueState {
+        let stats = self.monitor.stats();
+        let each = |bytes: u64, events: u64| (events > 0).then(|| bytes as f64 / events as f64);
+        QueueState {
+            fill: stats.occupancy(),
+            wanted_events: self.wanted_events.load(Relaxed),
+            event_bytes: each(stats.delivered_bytes, stats.delivered),
+            drop_probability: self
+                .early_drop
+                .as_ref()
+                .and_then(|drop| drop.probability(stats.occupancy(), Priority::Normal)),
+            subscription: stats.name,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The pulse: one thread that samples, decides, turns the knobs, records and reports. It allocates nothing after
 //! start and waits for nobody.
 
+use crate::actuate::{Actuators, GovernorHistory, Orders, Situation};
 use crate::congestion::Watch;
 use crate::knobs::Knobs;
 use crate::reclaimer::Desk;
@@ -10,7 +11,7 @@ use crate::share::Shares;
 use crate::stall::StallMonitor;
 use crate::tape::Tape;
 use crate::tuning::{Mailbox, Settings};
-use relay_control::{Decision, Headroom, Input, Level, Memory, Outlook, PaceInput, Reading};
+use relay_control::{Decision, Headroom, Input, Memory, Outlook, PaceInput, Plan, Reading};
 use relay_event::ErrorBus;
 use relay_sense::{Bound, PressureSample, Sample, Sampler, alloc};
 use std::fmt;
@@ -65,6 +66,8 @@ impl FromStr for Mode {
 /// What the last tick saw and decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation {
+    /// The number of the decision, from 1: the field `decision` of every error event that follows from it.
+    pub number: u64,
     /// What the kernel said.
     pub sample: Sample,
     /// What the laws made of it.
@@ -75,6 +78,24 @@ pub struct Observation {
     pub stall: Option<PressureSample>,
     /// How long the pulse waits now, unless it is woken.
     pub wait: Duration,
+    /// What the arbiter asked of the slow actuators: nothing, as a rule.
+    pub plan: Plan,
+    /// Defensive mode is on.
+    pub defending: bool,
+    /// By how much publishers that can wait stretch their pace, from 1.
+    pub pace_factor: f64,
+    /// What the governor has done so far.
+    pub governor: GovernorHistory,
+}
+
+/// One tick: what everything that is decided and told in it refers to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tick {
+    /// Its number, from 1.
+    pub(crate) number: u64,
+    pub(crate) now: Instant,
+    /// Since the engine started: the clock of the laws.
+    pub(crate) since: Duration,
 }
 
 /// What is shared with whoever looks on.
@@ -125,6 +146,8 @@ pub(crate) struct Pulse {
     pub(crate) shares: Shares,
     pub(crate) tape: Tape,
     pub(crate) stalls: StallMonitor,
+    pub(crate) actuators: Actuators,
+    pub(crate) ticks: u64,
     pub(crate) view: Arc<View>,
     pub(crate) mode: Mode,
     pub(crate) started: Instant,
@@ -177,11 +200,19 @@ impl Pulse {
     pub(crate) fn tick(&mut self, now: Instant) -> Duration {
         self.mailbox.collect(&mut self.settings);
         self.desk.collect(&mut self.sampler);
+        self.ticks += 1;
         let since = now.saturating_duration_since(self.started);
+        let tick = Tick {
+            number: self.ticks,
+            now,
+            since,
+        };
         let sample = self.sampler.sample(now);
         if sample.moved {
             self.desk.ask_refresh();
         }
+        let stall = self.stalls.look(&tick, &self.errors);
+        self.settings.controller.note_stall(self.stalls.level());
         let (input, moving) = self.input(&sample);
         let decision = self.settings.controller.step(&input, since);
         let outlook = self.forecast(&input, since);
@@ -193,25 +224,58 @@ impl Pulse {
             },
             since,
         );
-        self.act(&decision, &sample, wait);
+        // Skipped while an emitter is being added: the pulse waits for nobody.
+        let watches = Arc::clone(&self.watches);
+        let mut watches = watches.try_lock().ok();
+        let queues = watches
+            .as_deref_mut()
+            .map_or(Default::default(), Vec::as_mut_slice);
+        let situation = Situation {
+            decision: &decision,
+            memory: input.memory,
+            stall: self.stalls.level(),
+            delivered_bytes: input.delivered_bytes,
+            ledger_used_bytes: input.ledger_used_bytes,
+            live_bytes: input.live_bytes,
+        };
+        let (plan, purge) = self
+            .actuators
+            .plan(&mut self.settings, &situation, queues, &tick);
+        let orders = self.actuators.orders(&decision);
+        self.act(&decision, &orders, &sample, wait);
+        if purge && self.mode == Mode::Enforce {
+            self.desk.ask_purge();
+        }
         self.tape.record(&sample, &decision, &self.knobs);
-        self.reporter.report(&sample, &decision);
-        let stall = self.stalls.look(now, since, &self.errors);
-        self.watch_queues(now, &decision);
+        self.reporter
+            .report(&sample, &decision, &orders, self.stalls.level(), &tick);
+        self.actuators.carry_out(
+            &plan,
+            &mut self.settings,
+            &decision,
+            (&self.knobs.external, queues),
+            &tick,
+        );
+        self.watch_queues(&tick, &decision, queues);
         self.view.publish(&Observation {
+            number: tick.number,
             sample,
             decision,
             outlook,
             stall,
             wait,
+            plan,
+            defending: self.actuators.is_defending(),
+            pace_factor: self.settings.throttle.factor(),
+            governor: self.actuators.history,
         });
         wait
     }
 
-    fn act(&mut self, decision: &Decision, sample: &Sample, wait: Duration) {
+    fn act(&mut self, decision: &Decision, orders: &Orders, sample: &Sample, wait: Duration) {
         let rests = wait > self.settings.interval;
         if self.mode == Mode::Enforce {
-            self.knobs.turn(decision);
+            self.knobs.turn(decision, orders);
             let wire = if rests {
                 RESTING_WIRE_BYTES
             } else {
@@ -223,10 +287,6 @@ impl Pulse {
             .binding
             .map(|binding| self.settings.marks(binding.limit_bytes));
         self.sentry.post(marks.unwrap_or_default(), rests);
-        let is_critical = |level: Level| level >= Level::Critical;
-        if is_critical(decision.level) != is_critical(decision.previous_level) {
-            self.desk.ask_purge();
-        }
         if decision.shutdown
             && self.mode == Mode::Enforce
             && let Some(shut_down) = self.on_emergency.take()
@@ -254,17 +314,15 @@ impl Pulse {
         self.settings.forecast.step(&[headroom], since)
     }
 
-    /// Skips the look while an emitter is being added: the pulse waits for nobody.
-    fn watch_queues(&mut self, now: Instant, decision: &Decision) {
-        if let Ok(mut watches) = self.watches.try_lock() {
-            if self.mode == Mode::Enforce {
-                self.shares
-                    .give(decision.ledger_bytes, &self.knobs.external, &watches);
-            }
-            for watch in watches.iter_mut() {
-                watch.look(now, &self.errors);
-            }
+    fn watch_queues(&mut self, tick: &Tick, decision: &Decision, queues: &mut [Watch]) {
+        if self.mode == Mode::Enforce {
+            self.shares
+                .give(decision.ledger_bytes, &self.knobs.external, queues);
         }
+        for watch in queues {
+            watch.look(tick, &self.errors);
+        }
+        self.actuators.pools.tell(tick, &self.errors);
     }
 
     /// What the laws are told, and whether anything has moved since the last tick.

@@ -1,5 +1,7 @@
 //! Turning what the pulse decided into error events: each transition once, movements only when they matter.
 
+use crate::actuate::Orders;
+use crate::pulse::Tick;
 use relay_control::{Decision, GovernorState, Level};
 use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity, Signal};
 use relay_sense::Sample;
@@ -50,41 +52,65 @@ impl Reporter {
         }
     }
 
-    pub(crate) fn report(&mut self, sample: &Sample, decision: &Decision) {
+    pub(crate) fn report(
+        &mut self,
+        sample: &Sample,
+        decision: &Decision,
+        orders: &Orders,
+        stall: Level,
+        tick: &Tick,
+    ) {
         let now = Told {
             level: decision.level,
             stale: decision.sensor_stale,
             state: decision.governor.state,
             scale: decision.governor.scale,
-            rate: decision.rate_bytes_per_second,
+            rate: orders.rate_bytes_per_second,
             ledger_bytes: decision.ledger_bytes,
             floor: decision.floor,
-            shed: decision.shed,
+            shed: orders.shed,
             limit_bytes: sample.limit_bytes.bytes(),
         };
         let Some(told) = self.told else {
             self.told = Some(now);
+            self.no_limit(sample, tick);
             return;
         };
-        self.sensors(told, now, sample, decision);
-        self.governor(told, now);
-        self.told = Some(self.knobs(told, now, sample.at));
+        self.sensors(told, now, (sample, decision), tick);
+        self.governor(told, now, decision, tick);
+        let cause = floor_cause(decision, stall);
+        self.told = Some(self.knobs(told, now, cause, tick));
     }
 
-    fn sensors(&self, told: Told, now: Told, sample: &Sample, decision: &Decision) {
+    /// Once, at the start.
+    fn no_limit(&self, sample: &Sample, tick: &Tick) {
+        if sample.limit_bytes.bytes().is_none() {
+            let event = ErrorEvent::new(Code::NoLimit, Severity::Info, self.memory.clone());
+            self.errors.publish(event.with("decision", tick.number));
+        }
+    }
+
+    fn sensors(
+        &self,
+        told: Told,
+        now: Told,
+        (sample, decision): (&Sample, &Decision),
+        tick: &Tick,
+    ) {
         if now.level != told.level {
-            self.errors
-                .publish(self.level(told.level, now.level, sample, decision));
+            let event = self.level(told.level, now.level, sample, decision);
+            self.errors.publish(event.with("decision", tick.number));
         }
         if now.stale && !told.stale {
             let event = ErrorEvent::new(Code::SensorStale, Severity::Error, self.memory.clone());
-            self.errors.publish(event.signal(Signal::Throttle));
+            self.errors
+                .publish(event.signal(Signal::Throttle).with("decision", tick.number));
         }
         if now.limit_bytes != told.limit_bytes {
             let event = ErrorEvent::new(Code::LimitChanged, Severity::Warning, self.memory.clone())
                 .with("from_bytes", told.limit_bytes.unwrap_or(0))
                 .with("to_bytes", now.limit_bytes.unwrap_or(0));
-            self.errors.publish(event);
+            self.errors.publish(event.with("decision", tick.number));
         }
     }
 
@@ -111,30 +137,43 @@ impl Reporter {
             .with("limit_bytes", sample.limit_bytes.bytes().unwrap_or(0))
     }
 
-    fn governor(&self, told: Told, now: Told) {
-        if now.state != told.state {
-            let (code, signal) = match now.state {
-                GovernorState::Degraded => (Code::DegradedMode, Signal::Degraded),
-                GovernorState::Recovering => (Code::GovernorScale, Signal::None),
-                GovernorState::Normal => (Code::RecoveredMode, Signal::Recovered),
-            };
-            let event = ErrorEvent::new(code, Severity::Info, self.governor.clone()).signal(signal);
+    fn governor(&self, told: Told, now: Told, decision: &Decision, tick: &Tick) {
+        let info = |code| ErrorEvent::new(code, Severity::Info, self.governor.clone());
+        let state = match now.state {
+            GovernorState::Degraded => Some((Code::DegradedMode, Signal::Degraded)),
+            GovernorState::Normal => Some((Code::RecoveredMode, Signal::Recovered)),
+            // Its scale does not move yet; when it does, the cause says so.
+            GovernorState::Recovering => None,
+        };
+        if let Some((code, signal)) = state.filter(|_| now.state != told.state) {
             self.errors.publish(
-                event
+                info(code)
+                    .signal(signal)
                     .with("from", told.state.as_str())
-                    .with("to", now.state.as_str()),
+                    .with("to", now.state.as_str())
+                    .with("decision", tick.number),
             );
         }
-        if now.scale != told.scale {
-            let event = ErrorEvent::new(Code::GovernorScale, Severity::Info, self.governor.clone());
-            self.errors
-                .publish(event.with("from", told.scale).with("to", now.scale));
+        let begins = now.state == GovernorState::Recovering && told.state != now.state;
+        if now.scale != told.scale || begins {
+            self.errors.publish(
+                info(Code::GovernorScale)
+                    .with("from", told.scale)
+                    .with("to", now.scale)
+                    .with("cause", scale_cause(told, now))
+                    .with("pressure", decision.pressure.unwrap_or(0.0))
+                    .with("decision", tick.number),
+            );
         }
     }
 
     /// Reports the knobs that moved; what is not worth telling yet stays as it was told.
-    fn knobs(&mut self, told: Told, mut now: Told, at: Instant) -> Told {
-        let info = |code| ErrorEvent::new(code, Severity::Info, self.gate.clone());
+    fn knobs(&mut self, told: Told, mut now: Told, cause: &'static str, tick: &Tick) -> Told {
+        let at = tick.now;
+        let info = |code| {
+            let event = ErrorEvent::new(code, Severity::Info, self.gate.clone());
+            event.with("decision", tick.number)
+        };
         let quiet = self
             .rate_told_at
             .is_some_and(|last| at.saturating_duration_since(last) < RATE_PERIOD);
@@ -160,18 +199,51 @@ impl Reporter {
         }
         if now.floor != told.floor {
             let (from, to) = (u64::from(told.floor), u64::from(now.floor));
-            self.errors
-                .publish(info(Code::GateFloor).with("from", from).with("to", to));
+            self.errors.publish(
+                info(Code::GateFloor)
+                    .with("from", from)
+                    .with("to", to)
+                    .with("cause", cause),
+            );
         }
         if now.shed != told.shed {
-            let word = if now.shed { "shed" } else { "restored" };
+            let (word, signal) = if now.shed {
+                ("shed", Signal::Shed)
+            } else {
+                ("restored", Signal::Recovered)
+            };
             self.errors.publish(
                 info(Code::OverflowPolicy)
-                    .signal(Signal::Shed)
+                    .signal(signal)
                     .with("sheddable", word),
             );
         }
         now
+    }
+}
+
+/// Why the governor's scale is another one.
+fn scale_cause(told: Told, now: Told) -> &'static str {
+    if now.scale > told.scale {
+        "recovery"
+    } else if now.state == GovernorState::Recovering {
+        "relief"
+    } else if told.state == GovernorState::Degraded {
+        // Cut again within one episode.
+        "critical"
+    } else {
+        "memory"
+    }
+}
+
+/// Why the floor of the gate is where it is.
+fn floor_cause(decision: &Decision, stall: Level) -> &'static str {
+    if decision.sensor_stale {
+        "sensor"
+    } else if stall >= Level::Error && decision.level < Level::Error {
+        "stall"
+    } else {
+        "level"
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Shares(Option<u64>);
 
 impl Shares {
     /// Gives each of the queues that take part its share of the ledger. Allocates nothing.
-    pub(crate) fn give(&mut self, ledger_bytes: u64, bus: &Bus, watches: &[Watch]) {
+    pub(crate) fn give(&mut self, ledger_bytes: u64, bus: &Bus, watches: &mut [Watch]) {
         let share = of(ledger_bytes, bus.subscription_count());
         let is_same = self
             .0
@@ -29,8 +29,8 @@ impl Shares {
             return;
         }
         self.0 = Some(share);
-        for watch in watches.iter().filter(|watch| watch.shares) {
-            bus.set_limits(watch.id(), None, Some(share));
+        for watch in watches.iter_mut().filter(|watch| watch.shares) {
+            watch.give(share, bus);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The second opinion: how long tasks wait for memory (pressure stall information).
 //!
-//! It is told and shown, and decides nothing: without swap it says nothing until the last MiB before a kill.
+//! It is told and shown, and has a say where it can only hold back: while tasks stall, nothing grows, and from its level
+//! error on the lowest priority is refused and the governor is degraded. Without swap it says nothing until the last MiB
+//! before a kill, so nothing waits for it.
 
+use crate::pulse::Tick;
 use relay_control::{
     InvalidConfig, Level, PressureAlarm, PressureAlarmConfig, PressureAlert, PressureDecision,
 };
 use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity, Signal};
-use relay_sense::{Pressure, PressureSample, Root};
+use relay_sense::{Pressure, PressureSample, PressureScope, Root};
 use std::time::{Duration, Instant};
 
 /// How the stall monitor works.
@@ -28,6 +31,7 @@ pub(crate) struct StallMonitor {
     component: Component,
     read_at: Option<Instant>,
     last: Option<PressureSample>,
+    level: Level,
 }
 
 // === impl StallConfig ===
@@ -74,16 +78,13 @@ impl StallMonitor {
             component,
             read_at: None,
             last: None,
+            level: Level::Normal,
         })
     }
 
     /// Reads if it is time, and tells what is worth telling; what it read last. Allocates nothing.
-    pub(crate) fn look(
-        &mut self,
-        now: Instant,
-        since: Duration,
-        errors: &ErrorBus,
-    ) -> Option<PressureSample> {
+    pub(crate) fn look(&mut self, tick: &Tick, errors: &ErrorBus) -> Option<PressureSample> {
+        let now = tick.now;
         let is_due = self
             .read_at
             .is_none_or(|at| now.saturating_duration_since(at) >= self.interval);
@@ -91,13 +92,23 @@ impl StallMonitor {
             self.read_at = Some(now);
             self.last = self.pressure.read(now);
             let some = self.last.and_then(|sample| sample.psi.some);
-            let decision = self.alarm.step(some.map(|stall| stall.avg10), since);
-            self.tell(decision, errors);
+            let decision = self.alarm.step(some.map(|stall| stall.avg10), tick.since);
+            // That neighbours wait is no reason to refuse anybody here.
+            let own = self
+                .last
+                .is_some_and(|sample| sample.scope == PressureScope::Group);
+            self.level = if own { decision.level } else { Level::Normal };
+            self.tell(decision, tick, errors);
         }
         self.last
     }
 
-    fn tell(&self, decision: PressureDecision, errors: &ErrorBus) {
+    /// How badly tasks wait, as of the last reading; normal where nobody knows.
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    fn tell(&self, decision: PressureDecision, tick: &Tick, errors: &ErrorBus) {
         let (severity, signal) = match decision.alert {
             None => return,
             Some(PressureAlert::Raised(level)) => (severity(level), Signal::Shed),
@@ -113,7 +124,8 @@ impl StallMonitor {
                 .with("avg10", some.avg10)
                 .with("avg60", some.avg60)
                 .with("stalled_us", some.total.as_micros() as u64)
-                .with("scope", sample.scope.as_str()),
+                .with("scope", sample.scope.as_str())
+                .with("decision", tick.number),
         );
     }
 }

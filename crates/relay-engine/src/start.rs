@@ -1,5 +1,6 @@
 //! Starting an engine: check, sense, then emitters before adapters, so that nothing comes in before it can go out.
 
+use crate::actuate::{Actuators, Sizer};
 use crate::adapter::AdapterContext;
 use crate::builder::EngineBuilder;
 use crate::congestion::Watch;
@@ -73,6 +74,7 @@ impl Engine {
         }
         let root = builder.root.clone();
         let stall = builder.stall.clone();
+        let pool = builder.pool.clone();
 
         let (recorder, tape) = tape::recording()?;
         let (stop_adapters, stop) = Stopper::new();
@@ -92,7 +94,8 @@ impl Engine {
         engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
         let stalls = StallMonitor::try_new(&stall, &root, &engine.parts.errors)?;
         engine.start_reclaimer(root, fixed_limit)?;
-        engine.start_pulse(settings, sampler, tape, stalls)?;
+        let actuators = engine.parts.actuators(pool);
+        engine.start_pulse(settings, sampler, tape, (stalls, actuators))?;
         for (id, emitter, options) in builder.emitters {
             engine
                 .start_emitter(id, emitter, options, give_up_seen.clone())
@@ -163,7 +166,7 @@ impl Engine {
         settings: Settings,
         sampler: Sampler,
         tape: Tape,
-        stalls: StallMonitor,
+        (stalls, actuators): (StallMonitor, Actuators),
     ) -> Result<(), BuildError> {
         let parts = &self.parts;
         let wanted = Arc::clone(&self.wanted);
@@ -177,6 +180,7 @@ impl Engine {
                 gate: parts.gate.clone(),
                 budget: parts.gate.budget().clone(),
                 external: parts.external.clone(),
+                internal: parts.internal.clone(),
             },
             reporter: Reporter::new(parts.errors.clone()),
             errors: parts.errors.clone(),
@@ -184,6 +188,8 @@ impl Engine {
             shares: Shares::default(),
             tape,
             stalls,
+            actuators,
+            ticks: 0,
             view: Arc::clone(&parts.view),
             mode: parts.mode,
             started: Instant::now(),
@@ -258,6 +264,10 @@ impl Engine {
             Some(config) => Some(parts.breaker(component.clone(), config)?),
             None => None,
         };
+        let sizer = match options.elastic.clone() {
+            Some(size) => Sizer::elastic(size)?,
+            None => Sizer::fixed(options.queue_events, options.queue_min),
+        };
         if let Err(source) = emitter.start().await {
             parts.report_failure(Code::EmitterFail, &component, &source);
             return Err(BuildError::Emitter { id, source });
@@ -272,7 +282,8 @@ impl Engine {
             .limit_events(if off {
                 OFF_QUEUE_EVENTS
             } else {
-                options.queue_events
+                // Room for the most, so that growing later takes none from the pulse.
+                sizer.most_events()
             })
             .limit_bytes(options.queue_bytes.filter(|_| !off).unwrap_or(u64::MAX));
         let subscription = match parts.external.subscribe(subscribe) {
@@ -282,8 +293,16 @@ impl Engine {
         if let Some(share) = parts.share_bytes().filter(|_| shares) {
             subscription.set_limits(None, Some(share));
         }
-        let mut watch = Watch::new(parts.external.name(), subscription.monitor());
+        let mut watch =
+            Watch::new(parts.external.name(), subscription.monitor()).of_emitter(id.clone());
         watch.shares = shares;
+        if !off {
+            watch.sizer = sizer;
+        }
+        if parts.mode == Mode::Enforce {
+            watch.enforce(&parts.external);
+        }
+        let wanted_events = watch.wanted_events();
         parts
             .watches
             .lock()
@@ -306,6 +325,8 @@ impl Engine {
                 id,
                 monitor: subscription.monitor(),
                 counts: Arc::clone(&counts),
+                wanted_events,
+                early_drop: options.early_drop(),
             });
         parts.health.set(&component, Health::Healthy);
         parts.report_lifecycle(Code::EmitterStart, &component, emitter.kind());

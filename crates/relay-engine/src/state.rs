@@ -28,10 +28,58 @@ pub struct EngineState {
     pub emitters: Vec<(String, EmitterState)>,
     /// The health of each component.
     pub health: Vec<(String, Health)>,
-    /// The pools of workers.
+    /// The queue of each emitter.
+    pub queues: Vec<QueueState>,
+    /// The pools whose size the pulse moves.
     pub pools: Vec<PoolState>,
     /// The circuit breakers, by component.
     pub breakers: Vec<(String, BreakerStatus)>,
+    /// The publishers that can wait.
+    pub pace: PaceState,
+}
+
+/// The queue of an emitter now.
+#[derive(Debug, Clone)]
+pub struct QueueState {
+    /// The name of its subscription.
+    pub subscription: String,
+    /// How full it is, from 0 to 1: the larger of events and bytes.
+    pub fill: f64,
+    /// Its best size in events: with it, the most that was queued in the last half minute or minute would have filled
+    /// 70 %.
+    pub wanted_events: u64,
+    /// Accounted bytes of a delivered event, on average; `None` before the first.
+    pub event_bytes: Option<f64>,
+    /// How likely early drop is for an event of normal priority at this fill; `None` without an early-drop policy that says.
+    pub drop_probability: Option<f64>,
+}
+
+/// A pool now.
+#[derive(Debug, Clone)]
+pub struct PoolState {
+    /// Which.
+    pub id: String,
+    /// What it says of itself.
+    pub reading: PoolReading,
+    /// How busy it is; 1 is as busy as wanted.
+    pub utilisation: f64,
+    /// Seconds of a worker for an event; `None` before the first.
+    pub service_seconds: Option<f64>,
+    /// Calls that failed ÷ calls, within a second.
+    pub error_ratio: f64,
+}
+
+/// The account of all [`PacedPublisher`](crate::PacedPublisher)s together.
+#[derive(Debug, Clone, Copy)]
+pub struct PaceState {
+    /// The share of its own pace that each may use.
+    pub share: f64,
+    /// Events that they published.
+    pub published: u64,
+    /// Events that they could not publish.
+    pub refused: u64,
+    /// Seconds that they waited for their turns.
+    pub waited_seconds: f64,
 }
 
 /// The ledger now.
@@ -71,15 +119,6 @@ pub struct BusState {
     pub subscriptions: usize,
     /// How long publishers waited for room.
     pub waits: WaitTimes,
-}
-
-/// A pool now.
-#[derive(Debug, Clone)]
-pub struct PoolState {
-    /// Which.
-    pub id: String,
-    /// What it says of itself.
-    pub reading: PoolReading,
 }
 
 /// What an emitter has done.

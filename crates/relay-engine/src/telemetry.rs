@@ -5,13 +5,14 @@
 //! batch or once in many events, through handles that were looked up at start. Labels are ids from the
 //! configuration and fixed words, never text from a sender, so their number is bounded.
 
+mod actuators;
 mod catalog;
 
 use crate::engine::Observer;
 use crate::health::Health;
 use crate::ingest::{IngestStats, RefusalReason};
 use crate::state::EngineState;
-use catalog::{Kind, METRICS};
+use catalog::{Kind, METRICS, Metric};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use relay_control::{BreakerState, Level};
 use relay_event::{Code, DropReason, Severity, Signal, SubscriptionStats, WaitTimes};
@@ -32,7 +33,7 @@ pub struct Telemetry {
 impl Telemetry {
     /// Describes every metric, once, to the installed recorder.
     pub fn new(engine: Observer) -> Self {
-        for (name, kind, unit, help) in METRICS {
+        for (name, kind, unit, help) in catalog() {
             match kind {
                 Kind::Counter => describe_counter!(*name, *unit, *help),
                 Kind::Gauge => describe_gauge!(*name, *unit, *help),
@@ -47,7 +48,7 @@ impl Telemetry {
 
     /// The names of all metrics.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        METRICS.iter().map(|(name, ..)| *name)
+        catalog().map(|(name, ..)| *name)
     }
 
     /// Brings every metric up to date. Not for a hot path: it looks metrics up by name.
@@ -60,6 +61,7 @@ impl Telemetry {
         outputs(&state);
         self.waits(&state);
         breakers(&state);
+        actuators::show(&state);
         knobs(&state);
         senses(&state);
         self.errors();
@@ -101,6 +103,10 @@ impl Telemetry {
         }
         counter!("relay_error_events_lost_total").absolute(errors.dropped());
     }
+}
+
+fn catalog() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().chain(actuators::METRICS)
 }
 
 /// Every severity with every signal.

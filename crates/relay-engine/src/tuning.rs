@@ -2,8 +2,8 @@
 
 use crate::sentry::Marks;
 use relay_control::{
-    ControlConfig, Controller, Forecast, ForecastConfig, InvalidConfig, LadderConfig, Pace,
-    PaceConfig,
+    Arbiter, ArbiterConfig, ControlConfig, Controller, Forecast, ForecastConfig, InvalidConfig,
+    LadderConfig, LatchUp, LatchUpConfig, Pace, PaceConfig, Throttle, ThrottleConfig,
 };
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::Duration;
@@ -22,6 +22,11 @@ pub struct Tuning {
     pub soft_limit_bytes: Option<u64>,
     /// The longest that an accepted event may wait in queues; only enforced where decisions are carried out.
     pub max_queue_delay: Option<Duration>,
+    /// How the slow actuators are moved: queues, pools, publishers, defensive mode. Its bands of pressure hold for the
+    /// usual ladder, whose critical level is at 0.90; under another ladder they keep their place below its critical level.
+    pub arbiter: ArbiterConfig,
+    /// How publishers that can wait are slowed down.
+    pub throttle: ThrottleConfig,
 }
 
 /// What the pulse works by.
@@ -30,6 +35,11 @@ pub(crate) struct Settings {
     pub(crate) controller: Controller,
     pub(crate) forecast: Forecast,
     pub(crate) pace: Pace,
+    pub(crate) arbiter: Arbiter,
+    pub(crate) throttle: Throttle,
+    pub(crate) latch_up: LatchUp,
+    /// Nothing grows from this pressure on.
+    pub(crate) growth_below: f64,
     pub(crate) ladder: LadderConfig,
     pub(crate) interval: Duration,
     pub(crate) soft_limit_bytes: Option<u64>,
@@ -55,6 +65,8 @@ impl Default for Tuning {
             idle_interval: Duration::from_secs(1),
             soft_limit_bytes: None,
             max_queue_delay: Some(Duration::from_secs(5)),
+            arbiter: ArbiterConfig::default(),
+            throttle: ThrottleConfig::default(),
         }
     }
 }
@@ -74,7 +86,12 @@ impl Settings {
             idle,
             ..PaceConfig::with_usual(interval)
         };
+        let arbiter = below_critical(&tuning.arbiter, &tuning.control.ladder);
         Ok(Self {
+            growth_below: arbiter.growth_below,
+            arbiter: Arbiter::try_new(arbiter)?,
+            throttle: Throttle::try_new(tuning.throttle.clone())?,
+            latch_up: LatchUp::try_new(LatchUpConfig::default())?,
             controller: Controller::try_new(tuning.control.clone())?,
             forecast: Forecast::try_new(ForecastConfig::default())?,
             pace: Pace::try_new(pace)?,
@@ -92,6 +109,19 @@ impl Settings {
             wake_below_bytes: room_above(self.ladder.error),
             shut_below_bytes: room_above(self.ladder.emergency_share(limit_bytes)),
         }
+    }
+}
+
+/// Defensive mode begins where the ladder says critical; the bands below it come closer together when that is early.
+fn below_critical(config: &ArbiterConfig, ladder: &LadderConfig) -> ArbiterConfig {
+    let usual = ArbiterConfig::default().critical;
+    let closer = (ladder.critical / usual).min(1.0);
+    ArbiterConfig {
+        critical: ladder.critical,
+        defence_exit: config.defence_exit * closer,
+        growth_below: config.growth_below * closer,
+        optimise_below: config.optimise_below * closer,
+        ..config.clone()
     }
 }
 

@@ -55,6 +55,22 @@ codes! {
     MemReclaim = "MEM_RECLAIM", "memory_reclaimed", "unused memory was given back";
     /// The memory limit is another one than before.
     LimitChanged = "LIMIT_CHANGED", "limit_changed", "the memory limit changed";
+    /// Nothing limits the memory of this process as far as is known, so there is nothing to steer by.
+    NoLimit = "NO_LIMIT", "no_limit", "no memory limit is known";
+    /// The gate stays shut for memory that is not in use: the allocator is made to give it back.
+    LatchUp = "LATCH_UP", "latch_up", "the gate is shut for memory that is not in use";
+    /// Defensive mode was entered, left, or one of its steps was taken or taken back.
+    DefensiveMode = "DEFENSIVE_MODE", "defensive_mode", "defensive mode was entered or left";
+    /// Publishers that can wait wait longer or less long between two events.
+    PublishPace = "PUBLISH_PACE", "publish_pace", "the pace of publishers moved";
+    /// A pool was asked for one worker more.
+    WorkerScaleUp = "WORKER_SCALE_UP", "worker_scale_up", "a pool gets a worker";
+    /// A pool was asked to give up a worker.
+    WorkerScaleDown = "WORKER_SCALE_DOWN", "worker_scale_down", "a pool gives up a worker";
+    /// The workers of a pool have had little to do for a while.
+    WorkerIdle = "WORKER_IDLE", "worker_idle", "the workers of a pool have little to do";
+    /// What waits for the workers of a pool waits more than twice as long as it should; with the signal `recovered`, no longer.
+    WorkerSaturated = "WORKER_SATURATED", "worker_saturated", "saturation of a pool began or ended";
     /// A sensor gave no reading for too long; control is conservative until it does.
     SensorStale = "SENSOR_STALE", "sensor_stale", "memory cannot be read, control is conservative";
     /// The governor entered its degraded state.

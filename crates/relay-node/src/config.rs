@@ -49,6 +49,7 @@ pub use kind::Auto;
 pub use origin::Origin;
 pub use problem::{InvalidConfig, Problem, Warning};
 pub use schema::Config;
+pub use schema::actuators::{Arbiter, Queue};
 pub use schema::adapters::{Adapter, HttpAdapter, Source, TcpAdapter};
 pub use schema::breaker::{Breaker, BreakerWindow};
 pub use schema::control::{Aimd, Control, Drain, Ladder, Law, Mode, Preset, Red};

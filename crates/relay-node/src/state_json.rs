@@ -43,6 +43,9 @@ pub fn state(state: &EngineState, limit_source: Option<&str>) -> Value {
             "state": decision.governor.state.as_str(),
             "scale": decision.governor.scale,
         })),
+        "decision": observation.map(|observation| observation.number),
+        "defending": observation.map(|observation| observation.defending),
+        "paced_share": state.pace.share,
         "account": account(state),
         "adapters": state.adapters.iter().map(|(id, stats)| (id.clone(), ingest(stats))).collect::<Map<_, _>>(),
         "emitters": state.emitters.iter().map(|(id, emitter)| {

@@ -5,13 +5,13 @@ mod breaker;
 
 use crate::config::{
     Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpFormat, HttpTarget, Law, Mode,
-    Overflow, Psi, Target,
+    Overflow, Psi, Subscription, Target,
 };
 use crate::emitters::{self, Blackhole, FileConfig, FileSink, LineEmitter, StdoutSink};
 use crate::units::{ByteRate, ByteSize};
 use relay_control::{
-    AimdConfig, ControlConfig, DrainConfig, LadderConfig, LedgerConfig, PoolConfig,
-    PressureAlarmConfig, Red, RedConfig,
+    AimdConfig, ArbiterConfig, BufferConfig, ControlConfig, DrainConfig, LadderConfig,
+    LedgerConfig, PoolConfig, PressureAlarmConfig, Red, RedConfig,
 };
 use relay_engine::{EmitterOptions, Engine, EngineBuilder, RedEarlyDrop, RetryPolicy, StallConfig};
 use relay_event::{ErrorBus, Filter, PatternError, TopicError};
@@ -73,6 +73,7 @@ pub fn engine(
         .with_control(control(&config.control, cpus(detection)))
         .with_interval(config.control.interval)
         .with_idle_interval(config.control.idle_interval)
+        .with_arbiter(arbiter(&config.control))
         .with_detection(detection.clone())
         .with_stall_monitor(stall_monitor(&config.psi))
         .with_pool_sizing(PoolConfig {
@@ -189,8 +190,8 @@ pub(crate) fn control(control: &Control, cpus: u32) -> ControlConfig {
             increase: control.aimd.increase.get(),
             decrease_factor: control.aimd.decrease_factor.get(),
             floor: control.aimd.floor.get(),
+            lowest_floor: control.aimd.lowest_floor.get(),
             cooldown: control.aimd.cooldown,
-            ..AimdConfig::default()
         },
         drain: DrainConfig {
             setpoint: control.drain.setpoint.get(),
@@ -202,6 +203,34 @@ pub(crate) fn control(control: &Control, cpus: u32) -> ControlConfig {
         },
         ..ControlConfig::default()
     }
+}
+
+/// What follows from the two times keeps its distance from them.
+pub(crate) fn arbiter(control: &Control) -> ArbiterConfig {
+    let usual = ArbiterConfig::default();
+    let arbiter = &control.arbiter;
+    ArbiterConfig {
+        interval: arbiter.interval,
+        cooldown: arbiter.cooldown,
+        actions_per_loop: arbiter.max_actions,
+        shrink_wait: usual.shrink_wait.max(arbiter.cooldown),
+        expiry: usual.expiry.max(3 * arbiter.interval),
+        ..usual
+    }
+}
+
+/// The queue of an emitter, if its size moves.
+pub(crate) fn queue_size(queue: &Subscription, control: &Control) -> Option<BufferConfig> {
+    let usual = BufferConfig::default();
+    let critical = control.ladder.critical.get();
+    queue.queue_start.map(|start| BufferConfig {
+        min: queue.queue_min,
+        start,
+        max: queue.queue_events,
+        growth_below: usual.growth_below * (critical / usual.shrink_from).min(1.0),
+        shrink_from: critical,
+        ..usual
+    })
 }
 
 fn options(id: &str, emitter: &Emitter, control: &Control) -> Result<EmitterOptions, WiringError> {
@@ -231,7 +260,12 @@ fn options(id: &str, emitter: &Emitter, control: &Control) -> Result<EmitterOpti
             .clamp(1, subscription.batch_bytes.bytes()),
         _ => subscription.batch_bytes.bytes(),
     };
-    Ok(EmitterOptions::default()
+    let mut options = EmitterOptions::default();
+    if let Some(size) = queue_size(subscription, control) {
+        options = options.elastic_queue(size);
+    }
+    Ok(options
+        .queue_min(subscription.queue_min)
         .filter(filter)
         .breaker(breaker::config(&emitter.breaker))
         .delivery(delivery)
@@ -287,3 +321,6 @@ fn retry(http: &HttpTarget) -> RetryPolicy {
         max: http.backoff_max,
     }
 }
+
+#[cfg(test)]
+mod tests;

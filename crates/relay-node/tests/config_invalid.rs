@@ -514,6 +514,52 @@ fn neighbours_outside_control_are_checked_too() {
     accused(cases);
 }
 
+#[test]
+fn sizes_of_queues_and_times_of_the_arbiter_are_in_order() {
+    let cases: &[(&str, &str, &str)] = &[
+        (
+            "emitters.file.queue_min",
+            "[emitters.file]\nqueue_start = 8\nqueue_min = 9\nbatch_events = 1",
+            "be at most",
+        ),
+        (
+            "emitters.file.queue_events",
+            "[emitters.file]\nqueue_start = 9\nqueue_events = 8",
+            "be at least",
+        ),
+        (
+            "control.queue.min",
+            "[control.queue]\nstart = 8\nmin = 9",
+            "be at most",
+        ),
+        (
+            "control.arbiter.interval",
+            "[control.arbiter]\ninterval = '31s'",
+            "be at most",
+        ),
+        (
+            "control.aimd.lowest_floor",
+            "[control.aimd]\nlowest_floor = '11%'",
+            "be at most",
+        ),
+    ];
+    for (path, text, message) in cases {
+        let found = problems(text);
+        let shown = found
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            found
+                .iter()
+                .any(|p| p.path == *path && p.to_string().contains(message)),
+            "{text}\n{shown}"
+        );
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
 /// One number suffices to make a small queue or a short timeout.
 #[test]
 fn defaults_follow_what_was_given() {

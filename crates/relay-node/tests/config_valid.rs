@@ -151,7 +151,12 @@ fn every_alias_reaches_its_field() {
         ("RELAY_MEM_EXIT_PCT", "50%"),
         ("RELAY_MEM_CRITICAL_PCT", "0.91"),
         ("RELAY_GOVERNOR_POLL_MS", "25"),
+        ("RELAY_CONTROL_INTERVAL", "2s"),
         ("RELAY_CONTROL_COOLDOWN", "20s"),
+        ("RELAY_MAX_ACTIONS", "2"),
+        ("RELAY_QUEUE_START", "128"),
+        ("RELAY_QUEUE_MIN", "9"),
+        ("RELAY_QUEUE_MAX", "1024"),
         ("RELAY_AIMD_INCR", "0.1"),
         ("RELAY_AIMD_DECR", "0.6"),
         ("RELAY_ERROR_BUS_BUFFER", "64"),
@@ -176,6 +181,13 @@ fn every_alias_reaches_its_field() {
     assert_eq!(config.control.ladder.critical.get(), 0.91);
     assert_eq!(config.control.interval, Duration::from_millis(25));
     assert_eq!(config.control.aimd.cooldown, Duration::from_secs(20));
+    let arbiter = config.control.arbiter;
+    assert_eq!(arbiter.cooldown, Duration::from_secs(20));
+    assert_eq!(arbiter.interval, Duration::from_secs(2));
+    assert_eq!(arbiter.max_actions, 2);
+    let queue = &config.emitters["file"].subscription;
+    let sizes = (queue.queue_min, queue.queue_start, queue.queue_events);
+    assert_eq!(sizes, (9, Some(128), 1024));
     assert_eq!(config.control.aimd.increase.get(), 0.1);
     assert_eq!(config.control.aimd.decrease_factor.get(), 0.6);
     assert_eq!(config.control.ledger_share.get(), 0.4);

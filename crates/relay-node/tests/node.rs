@@ -470,6 +470,7 @@ fn a_hangup_takes_over_what_can_change_and_names_what_waits() {
     node.signal("HUP");
     node.wait_for_log("waits for a restart: adapters.http.max_body");
     assert_eq!(queue(&node), 3000);
+    assert!(node.log().contains("CONFIG_RELOAD"), "{}", node.log());
     assert!(
         node.log().contains("emitters.file.queue_events = 3000"),
         "{}",

@@ -72,12 +72,12 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
-fn is_product(path: &str) -> bool {
+pub(super) fn is_product(path: &str) -> bool {
     path.contains("/src/") && !path.contains("/tests/") && !path.ends_with("/tests.rs")
 }
 
 /// Lines of code before the file's own test module, without comments.
-fn product_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn product_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
     let code = text[..end].lines().enumerate();
     code.map(|(index, line)| (index, line.split("//").next().unwrap_or_default()))

@@ -515,3 +515,31 @@ proptest! {
         }
     }
 }
+
+/// A stall is a second opinion: it holds back what can wait, and moves neither level nor ledger.
+#[test]
+fn a_stall_refuses_the_lowest_class_and_degrades_the_governor_until_it_is_over() {
+    let mut controller = Controller::try_new(ControlConfig::default()).unwrap();
+    let memory = Memory {
+        unreclaimable_bytes: 30 << 20,
+        limit_bytes: 100 << 20,
+        soft_limit_bytes: None,
+    };
+    let input = Input {
+        memory: Reading::Known(memory),
+        ledger_used_bytes: 0,
+        live_bytes: Some(1 << 20),
+        delivered_bytes: 0,
+        backlog: false,
+    };
+    let mut step = |level, seconds| {
+        controller.note_stall(level);
+        let decision = controller.step(&input, Duration::from_secs(seconds));
+        assert_eq!((decision.level, decision.shed), (Level::Normal, false));
+        (decision.floor, decision.governor.state)
+    };
+    assert_eq!(step(Level::Warning, 1), (0, GovernorState::Normal));
+    assert_eq!(step(Level::Error, 2), (1, GovernorState::Degraded));
+    assert_eq!(step(Level::Critical, 3), (1, GovernorState::Degraded));
+    assert_eq!(step(Level::Normal, 4), (0, GovernorState::Recovering));
+}

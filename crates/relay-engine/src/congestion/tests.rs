@@ -42,13 +42,21 @@ impl World {
     /// Looks after so many milliseconds; what was told.
     fn look(&mut self, after_ms: u64) -> Vec<(Code, Signal)> {
         self.now += Duration::from_millis(after_ms);
-        self.watch.look(self.now, &self.errors);
+        self.watch.look(&tick(self.now), &self.errors);
         std::iter::from_fn(|| self.told.try_recv())
             .map(|event| {
                 assert_eq!(event.component.to_string(), "bus:external:sub:0");
                 (event.code, event.signal)
             })
             .collect()
+    }
+}
+
+fn tick(now: Instant) -> Tick {
+    Tick {
+        number: 1,
+        now,
+        since: Duration::ZERO,
     }
 }
 
@@ -149,6 +157,6 @@ fn a_look_allocates_nothing() {
         Severity::Error,
         Component::Engine,
     ));
-    let allocations = allocation_counter::measure(|| watch.look(now, errors)).count_total;
+    let allocations = allocation_counter::measure(|| watch.look(&tick(now), errors)).count_total;
     assert_eq!(allocations, 0);
 }

@@ -1,8 +1,10 @@
 use super::*;
+use crate::actuate::{Intake, PoolTable};
 use crate::stall::StallConfig;
 use crate::tuning::Tuning;
 use crate::waker::Waker;
-use relay_event::{Bus, ByteBudget, ErrorFilter, Gate};
+use relay_control::PoolConfig;
+use relay_event::{Bus, ByteBudget, Code, ErrorFilter, Gate, Priority, SubscribeOptions};
 use relay_forensics::Recorder;
 use relay_sense::Root;
 use std::fs;
@@ -49,6 +51,11 @@ fn settings(interval: Duration) -> Settings {
     .unwrap()
 }
 
+fn actuators(errors: ErrorBus) -> Actuators {
+    let pools = PoolTable::new(Arc::default(), PoolConfig::default(), Arc::default());
+    Actuators::new(errors, Intake::new(Vec::new()), pools, Arc::default(), true)
+}
+
 fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
     recorded_pulse(machine, errors).0
 }
@@ -70,7 +77,10 @@ fn recorded_pulse(machine: &TempDir, errors: ErrorBus) -> (Pulse, Recorder) {
             gate,
             budget,
             external: Bus::new("external"),
+            internal: Bus::new("internal"),
         },
+        actuators: actuators(errors.clone()),
+        ticks: 0,
         reporter: Reporter::new(errors.clone()),
         errors,
         watches: Arc::default(),
@@ -92,18 +102,27 @@ fn a_tick_allocates_nothing_also_when_it_reports() {
     let errors = ErrorBus::new();
     let mut subscription = errors.subscribe(ErrorFilter::all()).unwrap();
     let mut pulse = pulse(&machine, errors);
+    let options = SubscribeOptions::new("q").limit_events(100);
+    let queue = pulse.knobs.external.subscribe(options).unwrap();
+    let watch = Watch::new("external", queue.monitor());
+    pulse.watches.lock().unwrap().push(watch);
     pulse.tick(Instant::now());
-    let (mut allocations, mut reports) = (0, 0);
+    let (mut allocations, mut reports, mut resized) = (0, 0, 0);
     for bytes in [10, 75, 86, 92, 99, 92, 40, 10] {
         usage(&machine, bytes * MIB);
         allocations += allocation_counter::measure(|| {
             pulse.tick(Instant::now());
         })
         .count_total;
-        reports += std::iter::from_fn(|| subscription.try_recv()).count();
+        for event in std::iter::from_fn(|| subscription.try_recv()) {
+            reports += 1;
+            let sizes = [Code::BufferShrink, Code::BufferGrow];
+            resized += u32::from(sizes.contains(&event.code));
+        }
     }
     assert!(reports >= 5, "{reports} reports: the levels were passed");
     assert_eq!(allocations, 0);
+    assert!(resized >= 2, "defensive mode came and went");
 }
 
 #[test]
@@ -158,4 +177,196 @@ fn a_critical_level_is_recoverable_below_95_percent() {
         let expected = [pressure.into(), bytes.into(), (100 * MIB).into()].map(Some);
         assert_eq!(fields, expected, "{event}");
     }
+}
+
+/// R05, R09: in a tick everything that follows from one decision carries its number, which says what caused what (A05).
+#[test]
+fn every_event_of_a_tick_carries_the_number_of_its_decision() {
+    let machine = machine();
+    let errors = ErrorBus::new();
+    let mut subscription = errors.subscribe(ErrorFilter::all()).unwrap();
+    let mut pulse = pulse(&machine, errors);
+    let mut now = Instant::now();
+    let mut codes = std::collections::BTreeSet::new();
+    for bytes in [10, 75, 86, 92, 99, 80, 40, 10] {
+        usage(&machine, bytes * MIB);
+        now += Duration::from_secs(4);
+        pulse.tick(now);
+        let number = pulse.view.last().unwrap().number;
+        for event in std::iter::from_fn(|| subscription.try_recv()) {
+            assert_eq!(event.fields.get("decision"), Some(number.into()), "{event}");
+            codes.insert(event.code);
+        }
+    }
+    let expected = [
+        Code::MemPressure,
+        Code::MemCritical,
+        Code::MemRelief,
+        Code::DegradedMode,
+        Code::GovernorScale,
+        Code::GateFloor,
+        Code::OverflowPolicy,
+        Code::DefensiveMode,
+        Code::PublishPace,
+    ];
+    for code in expected {
+        assert!(codes.contains(&code), "{code}");
+    }
+}
+
+/// What a tick decided, without the time it took.
+type Decided = (Decision, Plan, bool, f64);
+
+/// Replays a recording of memory, in MiB, at 50 ms a step; what was decided at each.
+fn replay(mode: Mode, errors: ErrorBus) -> Vec<Decided> {
+    let machine = machine();
+    let mut pulse = pulse(&machine, errors);
+    pulse.mode = mode;
+    let start = Instant::now();
+    pulse.started = start;
+    let recorded = [
+        10, 40, 66, 71, 76, 84, 88, 91, 93, 96, 92, 89, 84, 76, 74, 60, 50, 30, 10,
+    ];
+    (0..20 * recorded.len() as u32)
+        .map(|step| {
+            usage(&machine, recorded[step as usize / 20] * MIB);
+            pulse.tick(start + step * Duration::from_millis(50));
+            let seen = pulse.view.last().unwrap();
+            (seen.decision, seen.plan, seen.defending, seen.pace_factor)
+        })
+        .collect()
+}
+
+/// DEC18, AL03: observing decides what enforcing decides, and so does an engine that nobody hears.
+#[test]
+fn the_same_recording_is_decided_alike_in_every_mode_and_without_reports() {
+    let enforced = replay(Mode::Enforce, ErrorBus::new());
+    assert_eq!(replay(Mode::Observe, ErrorBus::new()), enforced);
+    assert_eq!(replay(Mode::Off, ErrorBus::new()), enforced);
+    assert_eq!(replay(Mode::Enforce, ErrorBus::disabled()), enforced);
+    let defends = |decided: &&Decided| decided.2;
+    assert!(
+        enforced.iter().filter(defends).count() > 50,
+        "it came to defensive mode"
+    );
+    assert!(!enforced.last().unwrap().2, "and out of it");
+}
+
+/// K03 to K08: the group's own stall is an input of the laws, the machine's is not.
+#[test]
+fn a_stall_of_the_own_group_refuses_the_lowest_class_until_it_is_over() {
+    let stalled = |file: &str, avg10: &str| {
+        let machine = machine();
+        let text = |avg10: &str| {
+            format!(
+                "some avg10={avg10} avg60=0.00 avg300=0.00 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+            )
+        };
+        let path = machine.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text(avg10)).unwrap();
+        let mut pulse = pulse(&machine, ErrorBus::disabled());
+        let start = Instant::now();
+        let mut floor = |second| {
+            pulse.tick(start + Duration::from_secs(second));
+            pulse.knobs.gate.floor()
+        };
+        let during = [floor(0), floor(1), floor(3)];
+        fs::write(&path, text("0.00")).unwrap();
+        (during, floor(5))
+    };
+    let (low, normal) = (Priority::Low, Priority::Normal);
+    let own = "sys/fs/cgroup/memory.pressure";
+    assert_eq!(stalled(own, "35.00"), ([low, low, normal], low));
+    assert_eq!(stalled(own, "25.00"), ([low; 3], low), "a warning only");
+    assert_eq!(stalled("proc/pressure/memory", "35.00"), ([low; 3], low));
+}
+
+/// Ticks at so many MiB in the second `second`; the codes and causes of what is told.
+fn told_at(
+    pulse: &mut Pulse,
+    (machine, told): (&TempDir, &mut relay_event::ErrorSubscription),
+    second: u64,
+    mib: u64,
+) -> Vec<(Code, String)> {
+    usage(machine, mib * MIB);
+    let now = pulse.started + Duration::from_secs(second);
+    pulse.tick(now);
+    let cause = |event: &relay_event::ErrorEvent| {
+        let cause = event.fields.get("cause");
+        cause.map(|cause| cause.to_string()).unwrap_or_default()
+    };
+    std::iter::from_fn(|| told.try_recv())
+        .map(|event| (event.code, cause(&event)))
+        .collect()
+}
+
+/// D06, D07, D35, Q21, Q22: the governor's states are told once each, every step of its scale with its cause.
+#[test]
+fn every_step_of_the_governor_is_told_with_its_cause_and_the_rate_that_follows() {
+    let machine = machine();
+    let errors = ErrorBus::new();
+    let codes = [
+        Code::DegradedMode,
+        Code::RecoveredMode,
+        Code::GovernorScale,
+        Code::GateRate,
+    ];
+    let mut told = errors.subscribe(ErrorFilter::all()).unwrap();
+    let mut pulse = pulse(&machine, errors);
+    let mut tuning = Tuning::default();
+    tuning.control.law = relay_control::Law::Aimd;
+    tuning.control.nominal_bytes_per_second = Some(1_000_000);
+    pulse.settings = Settings::try_new(&tuning).unwrap();
+    let mut all = Vec::new();
+    for (second, mib) in [(0, 10), (1, 75), (3, 92), (5, 40)]
+        .into_iter()
+        .chain((1..=15).map(|step| (5 + 30 * step, 40)))
+    {
+        let events = told_at(&mut pulse, (&machine, &mut told), second, mib);
+        all.extend(events.into_iter().filter(|(code, _)| codes.contains(code)));
+    }
+    let scale = |cause: &str| (Code::GovernorScale, cause.to_owned());
+    let plain = |code| (code, String::new());
+    let mut expected = vec![
+        plain(Code::DegradedMode),
+        scale("memory"),
+        plain(Code::GateRate),
+    ];
+    expected.extend([scale("critical"), plain(Code::GateRate), scale("relief")]);
+    all.retain(|(code, cause)| *code != Code::GateRate || cause.is_empty());
+    assert_eq!(all[..6], expected);
+    let steps = all
+        .iter()
+        .filter(|event| **event == scale("recovery"))
+        .count();
+    assert_eq!(steps, 15, "from a quarter");
+    let recovered = plain(Code::RecoveredMode);
+    assert_eq!(all.iter().filter(|event| **event == recovered).count(), 1);
+    assert_eq!(pulse.knobs.gate.rate(), Some(1e6));
+}
+
+/// AM06: a sensor that falls silent is told once, and what it leaves open is shut.
+#[test]
+fn a_silent_sensor_is_told_once_and_control_becomes_conservative() {
+    let machine = machine();
+    let errors = ErrorBus::new();
+    let mut told = errors.subscribe(ErrorFilter::all()).unwrap();
+    let mut pulse = pulse(&machine, errors);
+    pulse.tick(pulse.started);
+    for file in ["memory.stat", "memory.current"] {
+        fs::write(machine.path().join("sys/fs/cgroup").join(file), "garbage\n").unwrap();
+    }
+    let mut floors = Vec::new();
+    for second in 1..6 {
+        pulse.tick(pulse.started + Duration::from_secs(second));
+        floors.push(pulse.knobs.gate.floor());
+    }
+    assert_eq!(floors[..2], [Priority::Low; 2], "believed for two seconds");
+    assert_eq!(floors[4], Priority::Normal);
+    let told: Vec<_> = std::iter::from_fn(|| told.try_recv()).collect();
+    let of = |code| told.iter().filter(move |event| event.code == code);
+    assert_eq!(of(Code::SensorStale).count(), 1);
+    let floor = of(Code::GateFloor).next().unwrap();
+    assert_eq!(floor.fields.get("cause"), Some("sensor".into()));
 }

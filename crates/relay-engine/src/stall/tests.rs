@@ -28,6 +28,14 @@ fn monitor(machine: &TempDir, config: &StallConfig) -> (StallMonitor, ErrorBus, 
     (monitor, errors, subscription)
 }
 
+fn tick(start: Instant, since: Duration) -> Tick {
+    Tick {
+        number: since.as_millis() as u64,
+        now: start + since,
+        since,
+    }
+}
+
 /// A reading a second from `from`, for so many seconds; what was told.
 fn seconds(
     monitor: &mut StallMonitor,
@@ -36,7 +44,7 @@ fn seconds(
 ) -> Vec<ErrorEvent> {
     for second in from..from + count {
         let since = Duration::from_secs(second);
-        monitor.look(start + since, since, errors);
+        monitor.look(&tick(start, since), errors);
     }
     std::iter::from_fn(|| subscription.try_recv()).collect()
 }
@@ -127,7 +135,7 @@ fn it_reads_as_often_as_it_is_told_and_allocates_nothing() {
     let start = Instant::now();
     let avg10 = |monitor: &mut StallMonitor, ms: u64| {
         let since = Duration::from_millis(ms);
-        let sample = monitor.look(start + since, since, &errors);
+        let sample = monitor.look(&tick(start, since), &errors);
         sample.unwrap().psi.some.unwrap().avg10
     };
     assert_eq!(avg10(&mut monitor, 0), 0.05);

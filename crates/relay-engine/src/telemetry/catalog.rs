@@ -9,7 +9,10 @@ pub(super) enum Kind {
 }
 use Kind::{Counter, Gauge, Histogram};
 
-pub(super) const METRICS: &[(&str, Kind, Unit, &str)] = &[
+/// Name, kind, unit, and what it says.
+pub(super) type Metric = (&'static str, Kind, Unit, &'static str);
+
+pub(super) const METRICS: &[Metric] = &[
     (
         "relay_events_received_total",
         Counter,

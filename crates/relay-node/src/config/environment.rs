@@ -67,7 +67,10 @@ const ALIASES: &[Alias] = &[
     Alias::milliseconds("RELAY_TARGET_LAG_MS", &["pools.target_lag"]),
     Alias::plain("RELAY_MIN_WORKERS", &["pools.min"]),
     Alias::plain("RELAY_MAX_WORKERS", &["pools.max"]),
-    Alias::plain("RELAY_CONTROL_COOLDOWN", &["control.aimd.cooldown"]),
+    Alias::plain(
+        "RELAY_CONTROL_COOLDOWN",
+        &["control.aimd.cooldown", "control.arbiter.cooldown"],
+    ),
     Alias::plain("RELAY_AIMD_INCR", &["control.aimd.increase"]),
     Alias::plain("RELAY_AIMD_DECR", &["control.aimd.decrease_factor"]),
     Alias::plain("RELAY_ERROR_BUS_BUFFER", &["errors.buffer"]),
@@ -83,6 +86,11 @@ const ALIASES: &[Alias] = &[
             .to_owned()
         },
     },
+    Alias::plain("RELAY_CONTROL_INTERVAL", &["control.arbiter.interval"]),
+    Alias::plain("RELAY_MAX_ACTIONS", &["control.arbiter.max_actions"]),
+    Alias::plain("RELAY_QUEUE_START", &["control.queue.start"]),
+    Alias::plain("RELAY_QUEUE_MIN", &["control.queue.min"]),
+    Alias::plain("RELAY_QUEUE_MAX", &["control.queue.max"]),
     Alias::plain("RELAY_BUFFER_MEMORY_PCT", &["control.ledger_share"]),
     Alias::plain("RELAY_PSI_ENABLED", &["psi.enabled"]),
     Alias::plain("RELAY_PSI_THRESHOLD", &["psi.threshold"]),

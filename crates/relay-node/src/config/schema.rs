@@ -1,5 +1,6 @@
 //! Every field of the configuration, once: its place, kind, default and purpose.
 
+pub(crate) mod actuators;
 pub(crate) mod adapters;
 pub(crate) mod breaker;
 pub(crate) mod control;
@@ -52,10 +53,11 @@ pub struct Config {
 
 impl Config {
     pub(crate) fn read(s: &mut Section<'_, '_>) -> Self {
+        let control = s.section("control", Control::read);
         Self {
             memory: s.section("memory", Memory::read),
             psi: s.section("psi", Psi::read),
-            control: s.section("control", Control::read),
+            control,
             errors: s.section("errors", Errors::read),
             log: s.section("log", Log::read),
             admin: s.section("admin", Admin::read),
@@ -63,7 +65,9 @@ impl Config {
             runtime: s.section("runtime", Runtime::read),
             pools: s.section("pools", Pools::read),
             adapters: s.each("adapters", "http", Adapter::read),
-            emitters: s.each("emitters", "file", Emitter::read),
+            emitters: s.each("emitters", "file", |id, s| {
+                Emitter::read(id, s, &control.queue)
+            }),
         }
     }
 }

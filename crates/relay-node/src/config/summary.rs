@@ -177,6 +177,14 @@ fn control(config: &Config, line: &mut impl FnMut(&str, String)) {
     line("  interval", format_duration(control.interval));
     line("  cooldown", format_duration(control.aimd.cooldown));
     line(
+        "  arbiter",
+        format!(
+            "each {}, cooldown {}",
+            format_duration(control.arbiter.interval),
+            format_duration(control.arbiter.cooldown)
+        ),
+    );
+    line(
         "  queue delay",
         format!("at most {}", format_duration(control.max_queue_delay)),
     );
@@ -204,10 +212,11 @@ fn describe(emitter: &Emitter) -> String {
         Auto::Auto => "bytes bounded by the ledger".to_owned(),
         Auto::Fixed(size) => size.to_string(),
     };
-    format!(
-        "{target}; {delivery}, queues {} events, {queue_bytes}",
-        queue.queue_events
-    )
+    let events = match queue.queue_start {
+        Some(start) => format!("{start} ({} to {})", queue.queue_min, queue.queue_events),
+        None => queue.queue_events.to_string(),
+    };
+    format!("{target}; {delivery}, queues {events} events, {queue_bytes}")
 }
 
 fn bytes(size: ByteSize) -> String {

@@ -157,6 +157,31 @@ fn control(control: &Control, findings: &mut Findings) {
         "ladder.error",
     );
     ordered(
+        aimd.lowest_floor <= aimd.floor,
+        "aimd.lowest_floor",
+        AtMost,
+        "aimd.floor",
+    );
+    ordered(
+        control.arbiter.interval <= control.arbiter.cooldown,
+        "arbiter.interval",
+        AtMost,
+        "arbiter.cooldown",
+    );
+    let start = control.queue.start.unwrap_or(control.queue.max);
+    ordered(
+        control.queue.min <= start,
+        "queue.min",
+        AtMost,
+        "queue.start",
+    );
+    ordered(
+        start <= control.queue.max,
+        "queue.start",
+        AtMost,
+        "queue.max",
+    );
+    ordered(
         red.min_threshold < red.max_threshold,
         "red.min_threshold",
         Below,
@@ -171,6 +196,15 @@ fn emitter(id: &str, emitter: &Emitter, findings: &mut Findings) {
     findings.require(
         events_fit,
         &path("batch_events"),
+        AtMost,
+        &path("queue_events"),
+    );
+    let start = queue.queue_start.unwrap_or(queue.queue_events);
+    let (first, least) = (path("queue_start"), path("queue_min"));
+    findings.require(queue.queue_min <= start, &least, AtMost, &first);
+    findings.require(
+        start <= queue.queue_events,
+        &first,
         AtMost,
         &path("queue_events"),
     );

@@ -13,7 +13,7 @@ use crate::units::ByteSize;
 use crate::wiring;
 
 /// What takes effect without a restart; `*` stands for the id of an emitter.
-const LIVE: [&str; 14] = [
+const LIVE: [&str; 18] = [
     "memory.soft_limit",
     "control.law",
     "control.interval",
@@ -24,9 +24,13 @@ const LIVE: [&str; 14] = [
     "control.ladder.*",
     "control.aimd.*",
     "control.drain.*",
+    "control.arbiter.*",
+    "control.queue.*",
     "log.level",
     "shutdown.deadline",
     "emitters.*.queue_events",
+    "emitters.*.queue_start",
+    "emitters.*.queue_min",
     "emitters.*.queue_bytes",
 ];
 
@@ -102,6 +106,7 @@ impl Reloader {
         adopt(&mut config, &new);
         let mut tuning = Tuning::default();
         tuning.control = wiring::control(&config.control, wiring::cpus(&self.detection));
+        tuning.arbiter = wiring::arbiter(&config.control);
         tuning.interval = config.control.interval;
         tuning.idle_interval = config.control.idle_interval;
         tuning.soft_limit_bytes = wiring::soft_limit(&config, &self.detection);
@@ -111,7 +116,12 @@ impl Reloader {
         for (id, emitter) in &config.emitters {
             let queue = &emitter.subscription;
             let bytes = queue.queue_bytes.fixed().map(ByteSize::bytes);
-            self.engine.set_queue_limits(id, queue.queue_events, bytes);
+            if let Some(size) = wiring::queue_size(queue, &config.control) {
+                self.engine.set_queue_size(id, size, bytes)?;
+            } else {
+                let bounds = (queue.queue_min, queue.queue_events);
+                self.engine.set_queue_bounds(id, bounds, bytes);
+            }
         }
         let mut changes = self.note(entries);
         if config != new && changes.waiting.is_empty() {
@@ -166,6 +176,8 @@ fn adopt(running: &mut Config, new: &Config) {
     for (id, emitter) in &mut running.emitters {
         if let Some(new) = new.emitters.get(id) {
             emitter.subscription.queue_events = new.subscription.queue_events;
+            emitter.subscription.queue_start = new.subscription.queue_start;
+            emitter.subscription.queue_min = new.subscription.queue_min;
             emitter.subscription.queue_bytes = new.subscription.queue_bytes;
         }
     }
@@ -216,7 +228,7 @@ impl std::fmt::Display for Changes {
 mod tests {
     use super::*;
 
-    const OTHER: [&str; 24] = [
+    const OTHER: [&str; 33] = [
         "memory.soft_limit=100MiB",
         "control.law=aimd",
         "control.interval=60ms",
@@ -236,9 +248,18 @@ mod tests {
         "control.aimd.floor=11%",
         "control.aimd.cooldown=20s",
         "control.drain.setpoint=60%",
+        "control.aimd.lowest_floor=5%",
+        "control.arbiter.interval=2s",
+        "control.arbiter.cooldown=20s",
+        "control.arbiter.max_actions=2",
+        "control.queue.start=100",
+        "control.queue.min=9",
+        "control.queue.max=60000",
         "log.level=warn",
         "shutdown.deadline=9s",
         "emitters.file.queue_events=1000",
+        "emitters.file.queue_start=500",
+        "emitters.file.queue_min=10",
         "emitters.file.queue_bytes=1MiB",
         // The default of a batch follows the queue, so it is fixed for the comparison.
         "emitters.file.batch_events=512",

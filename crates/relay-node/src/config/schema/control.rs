@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use relay_control::{DrainConfig, LadderConfig};
 
+use super::actuators::{Arbiter, Queue};
 use crate::config::kind::Choice;
 use crate::config::kind::number::{above, between, from_below, within};
 use crate::config::origin::Origin;
@@ -36,6 +37,10 @@ pub struct Control {
     pub drain: Drain,
     /// `[control.red]`
     pub red: Red,
+    /// `[control.arbiter]`
+    pub arbiter: Arbiter,
+    /// `[control.queue]`
+    pub queue: Queue,
 }
 
 /// What the control loop does with its decisions.
@@ -99,6 +104,8 @@ pub struct Aimd {
     pub decrease_factor: Ratio,
     /// Smallest scale.
     pub floor: Ratio,
+    /// Smallest scale of the lowest priority.
+    pub lowest_floor: Ratio,
     /// Least time between two cuts.
     pub cooldown: Duration,
 }
@@ -181,6 +188,8 @@ impl Control {
             aimd: s.section("aimd", Aimd::read),
             drain: s.section("drain", Drain::read),
             red: s.section("red", Red::read),
+            arbiter: s.section("arbiter", Arbiter::read),
+            queue: s.section("queue", Queue::read),
         }
     }
 }
@@ -256,6 +265,12 @@ impl Aimd {
                 &from_below(NOTHING, ALL),
                 Ratio::percent(10),
                 "least scale",
+            ),
+            lowest_floor: s.read(
+                "lowest_floor",
+                &from_below(NOTHING, ALL),
+                NOTHING,
+                "least scale of the lowest priority",
             ),
             cooldown: s.read(
                 "cooldown",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 
+use super::actuators::Queue;
 use super::breaker::Breaker;
 use super::subscription::Subscription;
 use crate::config::kind::list::Headers;
@@ -128,9 +129,9 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 impl Emitter {
-    pub(super) fn read(id: &str, s: &mut Section<'_, '_>) -> Option<Self> {
+    pub(super) fn read(id: &str, s: &mut Section<'_, '_>, queue: &Queue) -> Option<Self> {
         let kind = s.kind(id, &KINDS, "where events go");
-        let subscription = Subscription::read(s);
+        let subscription = Subscription::read(s, queue);
         let breaker = s.section("breaker", Breaker::read);
         let target = match kind? {
             TargetKind::File => Target::File(FileTarget::read(s)),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::actuators::{QUEUE_MAX, Queue};
 use crate::config::kind::list::Patterns;
 use crate::config::kind::number::within;
-use crate::config::kind::{Auto, AutoOr, Choice};
+use crate::config::kind::{Auto, AutoOr, Choice, NoneOr};
 use crate::config::reader::Section;
 use crate::units::ByteSize;
 
@@ -20,6 +21,10 @@ pub struct Subscription {
     pub delivery: Delivery,
     /// Most events queued.
     pub queue_events: usize,
+    /// Events that may be queued at first, where that moves with the load.
+    pub queue_start: Option<usize>,
+    /// Events that may be queued at least, also while memory is critical.
+    pub queue_min: usize,
     /// Most bytes queued; `Auto` leaves them to the ledger.
     pub queue_bytes: Auto<ByteSize>,
     /// Most events handed over at once.
@@ -60,7 +65,7 @@ const TIB: ByteSize = ByteSize::from_mib(1 << 20);
 const BATCH: ByteSize = ByteSize::from_kib(256);
 
 impl Subscription {
-    pub(super) fn read(s: &mut Section<'_, '_>) -> Self {
+    pub(super) fn read(s: &mut Section<'_, '_>, queue: &Queue) -> Self {
         let topics = s.read(
             "topics",
             &Patterns,
@@ -76,9 +81,21 @@ impl Subscription {
         let delivery = Delivery::read(s);
         let queue_events = s.read(
             "queue_events",
-            &within(1, 1_048_576),
-            65_536,
+            &within(1, QUEUE_MAX),
+            queue.max,
             "most events queued",
+        );
+        let queue_start = s.read(
+            "queue_start",
+            &NoneOr(within(1, QUEUE_MAX)),
+            queue.start.map(|start| start.min(queue_events)),
+            "events queued at first, and then as many as the load wants; none: always queue_events",
+        );
+        let queue_min = s.read(
+            "queue_min",
+            &within(1, QUEUE_MAX),
+            queue.min.min(queue_start.unwrap_or(queue_events)),
+            "events that may always be queued",
         );
         let queue_bytes = s.read(
             "queue_bytes",
@@ -93,6 +110,8 @@ impl Subscription {
             sources,
             delivery,
             queue_events,
+            queue_start,
+            queue_min,
             queue_bytes,
             batch_events: s.read(
                 "batch_events",
