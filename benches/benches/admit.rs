@@ -37,6 +37,13 @@ fn gate(c: &mut Criterion) {
     group.bench_function("admit and release, no rate", |b| {
         b.iter(|| black_box(gate.admit(1024, Priority::Normal).unwrap()));
     });
+    gate.set_source_fairness(true);
+    group.bench_function("admit and release, from a source", |b| {
+        b.iter(|| {
+            let admitted = gate.admit_from(black_box(b"/source/1"), 1024, Priority::Normal);
+            black_box(admitted.unwrap())
+        });
+    });
     gate.set_rate(Some(1e15));
     group.bench_function("admit and release, with a rate", |b| {
         b.iter(|| black_box(gate.admit(1024, Priority::Normal).unwrap()));

@@ -27,6 +27,7 @@ pub struct EngineBuilder {
     pub(crate) pool: PoolConfig,
     pub(crate) pools: Vec<Arc<dyn Pool>>,
     pub(crate) mode: Mode,
+    pub(crate) source_fairness: bool,
     pub(crate) drain: Duration,
     pub(crate) errors: ErrorBus,
     pub(crate) handlers: Vec<Box<dyn ErrorHandler>>,
@@ -46,6 +47,7 @@ impl Default for EngineBuilder {
             pool: PoolConfig::default(),
             pools: Vec::new(),
             mode: Mode::Enforce,
+            source_fairness: true,
             drain: Duration::from_secs(10),
             errors: ErrorBus::with(32, Some(Duration::from_secs(1))),
             handlers: vec![Box::new(LogHandler)],
@@ -114,6 +116,13 @@ impl EngineBuilder {
     /// Opt out of graceful degradation: with `false` decisions are made and recorded, but nothing is turned.
     pub fn with_graceful_degradation(self, on: bool) -> Self {
         self.with_mode(if on { Mode::Enforce } else { Mode::Observe })
+    }
+
+    /// Whether, while not everything can be admitted, a source is limited to its share of what is
+    /// ([`Gate::set_source_fairness`](relay_event::Gate::set_source_fairness)); on by default, enforced with the rest.
+    pub fn with_source_fairness(mut self, on: bool) -> Self {
+        self.source_fairness = on;
+        self
     }
 
     /// How often to sample and decide; 50 ms by default, clamped to 1 ms … 10 s.

@@ -4,7 +4,7 @@ use crate::elastic::PoolBounds;
 use crate::workers::Workers;
 use relay_event::{
     Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Event, Gate, Permit, Priority, Reason,
-    Severity,
+    Rejection, Severity,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -64,10 +64,11 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, in a fixed order: the order of counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Gate(Reason::TooLarge),
         Self::Gate(Reason::Rate),
         Self::Gate(Reason::Priority),
+        Self::Gate(Reason::SourceShare),
         Self::Gate(Reason::Ledger),
         Self::Gate(Reason::QueueDelay),
         Self::Gate(Reason::Level),
@@ -125,6 +126,15 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self {
+            reason: RefusalReason::Gate(rejection.reason),
+            retry_after: Some(rejection.retry_after),
+        }
+    }
+}
 
 /// The account of one way in, all of one instant as far as concurrent arrivals allow; exact at any moment of quiet.
 #[derive(Debug, Clone, Default)]
@@ -219,13 +229,36 @@ impl Ingest {
     ///
     /// What the gate said.
     pub fn admit(&self, bytes: u64, priority: Priority) -> Result<Permit, Refusal> {
-        self.0
-            .gate
-            .admit_within(&self.0.arriving, bytes, priority)
-            .map_err(|rejection| Refusal {
-                reason: RefusalReason::Gate(rejection.reason),
-                retry_after: Some(rejection.retry_after),
-            })
+        let admitted = self.0.gate.admit_within(&self.0.arriving, bytes, priority);
+        Ok(admitted?)
+    }
+
+    /// As [`admit`](Self::admit), on account of `source`: any bytes that tell one sender from another. While not
+    /// everything can be admitted, none of them gets more than its share.
+    ///
+    /// # Errors
+    ///
+    /// What the gate said.
+    pub fn admit_from(
+        &self,
+        source: &[u8],
+        bytes: u64,
+        priority: Priority,
+    ) -> Result<Permit, Refusal> {
+        let gate = &self.0.gate;
+        Ok(gate.admit_within_from(&self.0.arriving, source, bytes, priority)?)
+    }
+
+    /// Asks the gate again for an event that turned out to be of lower priority than its bytes were admitted with: what
+    /// a sender says up front is no way around the bounds of what is inside.
+    ///
+    /// # Errors
+    ///
+    /// What the gate said.
+    pub fn confirm(&self, priority: Priority) -> Result<(), Refusal> {
+        // Of no bytes: those are on the ledger already.
+        let asked = self.0.gate.admit(0, priority);
+        asked.map(drop).map_err(Refusal::from)
     }
 
     /// Publishes on the external bus, without waiting.
@@ -345,81 +378,4 @@ impl Drop for Arrival<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use relay_event::SubscribeOptions;
-
-    fn ingest(size: u64) -> Ingest {
-        let gate = Gate::new(ByteBudget::new(size));
-        Ingest::new("test", gate, Bus::new("external"), ErrorBus::new())
-    }
-
-    #[test]
-    fn every_arrival_is_settled_once_whatever_happens() {
-        let ingest = ingest(10_000);
-        ingest.arrive().accept();
-        ingest.arrive().refuse(RefusalReason::Gate(Reason::Rate));
-        drop(ingest.arrive());
-        let mut batch = ingest.arrive();
-        batch.expand(10);
-        batch.accept_some(4);
-        batch.refuse(RefusalReason::QueueFull);
-        let stats = ingest.stats();
-        assert_eq!(
-            (stats.received, stats.accepted, stats.refused_total()),
-            (13, 5, 8)
-        );
-        assert_eq!(stats.refused(RefusalReason::Aborted), 1);
-        assert_eq!(stats.refused(RefusalReason::QueueFull), 6);
-        assert!(stats.is_closed());
-    }
-
-    #[test]
-    fn bodies_still_arriving_hold_a_quarter_at_most() {
-        let ingest = ingest(10_000);
-        let slow = ingest.admit(2_500, Priority::Normal).unwrap();
-        assert_eq!(
-            ingest.admit(1, Priority::Normal).unwrap_err().reason,
-            RefusalReason::Gate(Reason::Ledger)
-        );
-        let _arrived = slow.arrived();
-        assert!(ingest.admit(2_500, Priority::Normal).is_ok());
-    }
-
-    #[test]
-    fn a_full_queue_is_a_refusal_that_can_be_retried() {
-        let ingest = ingest(10_000);
-        let _subscription = ingest
-            .0
-            .bus
-            .subscribe(SubscribeOptions::new("s").limit_events(1))
-            .unwrap();
-        let event = Event::builder("t").build().unwrap();
-        assert!(ingest.publish(event.clone()).is_ok());
-        let refusal = ingest.publish(event).unwrap_err();
-        assert_eq!(refusal.reason, RefusalReason::QueueFull);
-        assert!(refusal.retry_after.is_some());
-    }
-
-    #[test]
-    fn about_one_publish_in_a_thousand_is_timed_also_while_all_are_refused() {
-        let timed = |counts: &dyn Fn(u64) -> (u64, u64)| {
-            let is_timed = |n: &u64| is_timed(counts(*n).0, counts(*n).1);
-            (1..=1 << 20).filter(is_timed).count()
-        };
-        assert_eq!(timed(&|n| (n, n - 1)), 1024, "one a request, accepted");
-        assert_eq!(timed(&|n| (n, 0)), 512, "one a request, refused");
-        assert_eq!(timed(&|n| (1 << 20, n)), 512, "many a request");
-    }
-
-    #[test]
-    fn reasons_have_unique_names() {
-        let mut names: Vec<_> = RefusalReason::ALL
-            .iter()
-            .map(|reason| reason.as_str())
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), RefusalReason::ALL.len());
-    }
-}
+mod tests;

@@ -86,6 +86,7 @@ impl Parts {
         let enforces = builder.mode == Mode::Enforce;
         if enforces {
             gate.set_max_queue_delay(builder.tuning.max_queue_delay);
+            gate.set_source_fairness(builder.source_fairness);
         }
         let sentry = Sentry::new(gate.clone(), Waker::new()?, enforces);
         let external = Bus::new("external");
@@ -261,6 +262,8 @@ impl Parts {
             gate: GateState {
                 rate_bytes_per_second: self.gate.rate(),
                 floor: self.gate.floor(),
+                source_fairness: self.gate.source_fairness(),
+                source_share_bytes_per_second: self.gate.source_share(Priority::Normal),
                 closed: self.gate.is_closed(),
                 first_pressure_unix_ms: self.gate.first_pressure_unix_ms(),
                 first_refusal_unix_ms: self.gate.first_refusal_unix_ms(),

@@ -98,6 +98,10 @@ pub struct GateState {
     pub rate_bytes_per_second: Option<f64>,
     /// The lowest priority that is admitted.
     pub floor: relay_event::Priority,
+    /// Whether a source is limited to its share while not everything can be admitted.
+    pub source_fairness: bool,
+    /// What one source may send now at normal priority; `None` while there is enough for all.
+    pub source_share_bytes_per_second: Option<f64>,
     /// Whether it is closed.
     pub closed: bool,
     /// When a bound was first reached, in Unix milliseconds.

@@ -205,6 +205,12 @@ fn knobs(state: &EngineState) {
     gauge!("relay_ledger_used_bytes").set(state.ledger.used_bytes as f64);
     gauge!("relay_gate_rate_bytes_per_second")
         .set(state.gate.rate_bytes_per_second.unwrap_or(f64::INFINITY));
+    gauge!("relay_gate_source_share_bytes_per_second").set(
+        state
+            .gate
+            .source_share_bytes_per_second
+            .unwrap_or(f64::INFINITY),
+    );
     gauge!("relay_gate_floor").set(f64::from(state.gate.floor as u8));
 }
 

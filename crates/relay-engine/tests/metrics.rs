@@ -82,7 +82,7 @@ async fn a_little_of_everything() {
     machine.write("sys/fs/cgroup/memory.pressure", stalled);
     // A neighbour that fills memory for a while makes the drain known, and refuses some.
     machine.usage(30 * MIB);
-    let red = RedEarlyDrop(Red::try_new(RedConfig::default()).unwrap());
+    let red = RedEarlyDrop::new(Red::try_new(RedConfig::default()).unwrap());
     let sheddable = Delivery::Sheddable {
         overflow: Overflow::DropNewest,
         early_drop: Some(Arc::new(red)),

@@ -3,6 +3,10 @@
 /// Nanoseconds of a monotonic clock with an arbitrary start.
 #[cfg(target_os = "linux")]
 pub(crate) fn coarse_nanos() -> u64 {
+    #[cfg(test)]
+    if let Some(now_ns) = frozen::nanos() {
+        return now_ns;
+    }
     let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
     (now.tv_sec as u64)
         .saturating_mul(1_000_000_000)
@@ -23,4 +27,20 @@ pub(crate) fn unix_millis() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A time of a test's own, in its thread.
+#[cfg(test)]
+pub(crate) mod frozen {
+    use std::cell::Cell;
+
+    thread_local!(static NOW_NS: Cell<Option<u64>> = const { Cell::new(None) });
+
+    pub(crate) fn set_nanos(now_ns: u64) {
+        NOW_NS.set(Some(now_ns));
+    }
+
+    pub(super) fn nanos() -> Option<u64> {
+        NOW_NS.get()
+    }
 }

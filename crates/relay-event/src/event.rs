@@ -269,6 +269,26 @@ impl EventBuilder {
         self
     }
 
+    /// Says how important it is by what it is about and where it comes from, as known so far; `None` leaves it as it is.
+    ///
+    /// ```
+    /// use relay_event::{Event, Priority};
+    ///
+    /// let event = Event::builder("audit.login").source("/door");
+    /// let event = event.priority_by(|topic, _source| topic.starts_with("audit.").then_some(Priority::High));
+    /// assert_eq!(event.build()?.priority(), Priority::High);
+    /// # Ok::<(), relay_event::EventError>(())
+    /// ```
+    pub fn priority_by(mut self, rule: impl FnOnce(&str, &str) -> Option<Priority>) -> Self {
+        let source = self.source.as_deref().unwrap_or("/");
+        if let Ok(topic) = &self.topic
+            && let Some(priority) = rule(topic.as_str(), source)
+        {
+            self.priority = priority;
+        }
+        self
+    }
+
     /// Adds a header; a later one of the same name replaces the earlier.
     pub fn header(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         self.headers.set(name.into(), value.into());

@@ -1,18 +1,22 @@
-//! The one place where admission is enforced: ledger, byte rate, queue delay, priority floor.
+//! The one place where admission is enforced: ledger, queue delay, byte rate, priority floor, shares of sources.
 
-use crate::budget::{BudgetError, ByteBudget, Reservation};
+mod knobs;
+mod rejection;
+
+pub use rejection::{Reason, Rejection};
+
+use crate::budget::{BudgetError, ByteBudget, Fill, Reservation};
 use crate::clock;
 use crate::priority::Priority;
+use crate::shares::Shares;
 use crate::tokens::Tokens;
-use std::fmt;
+use rejection::{RETRY_MAX, RETRY_MIN, reject};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The shortest and the longest wait that is suggested to a sender: below a second most clients cannot say it
-/// (`Retry-After` counts whole seconds), above a minute the estimate is worth nothing.
-const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_mins(1);
+/// No bound, or nothing known.
+const UNBOUNDED: u64 = u64::MAX;
 
 /// Decides, before a byte is read, whether an event may come in. Cloning gives another handle.
 ///
@@ -35,11 +39,17 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     budget: ByteBudget,
     tokens: Tokens,
+    /// What of the rate the lowest priority may use, while that is less than all.
+    lowest_tokens: Tokens,
+    lowest_share: AtomicU64,
+    shares: Shares,
     floor: AtomicU8,
     closed: AtomicBool,
-    /// Bytes per second that leave; zero while unknown.
+    /// Bytes per second that leave; `UNBOUNDED` while unknown.
     drain: AtomicU64,
     max_queue_delay_ns: AtomicU64,
+    /// What drains within the longest delay; `UNBOUNDED` while one of the two is not known.
+    max_queued_bytes: AtomicU64,
     first_pressure_ms: AtomicU64,
     first_refusal_ms: AtomicU64,
 }
@@ -48,79 +58,6 @@ struct Inner {
 #[derive(Debug)]
 #[must_use = "dropping a permit returns its bytes"]
 pub struct Permit(Reservation);
-
-/// Why an event was not admitted, and when to try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rejection {
-    /// What was in the way.
-    pub reason: Reason,
-    /// When it is worth trying again: computed from the rate or from the drain, between 1 s and 60 s.
-    pub retry_after: Duration,
-}
-
-/// What was in the way of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// It could never fit into the ledger.
-    TooLarge,
-    /// More bytes per second arrive than may be admitted.
-    Rate,
-    /// This priority has used up its share of the rate, higher ones have not.
-    Priority,
-    /// The ledger is full.
-    Ledger,
-    /// What is queued would take longer to drain than an event may wait.
-    QueueDelay,
-    /// At the present memory level only higher priorities are admitted.
-    Level,
-    /// The gate was closed: the service is shutting down.
-    Draining,
-}
-
-impl Reason {
-    /// Every reason, in a fixed order: the order of counters.
-    pub const ALL: [Self; 7] = [
-        Self::TooLarge,
-        Self::Rate,
-        Self::Priority,
-        Self::Ledger,
-        Self::QueueDelay,
-        Self::Level,
-        Self::Draining,
-    ];
-
-    /// The stable name, as in metrics and in answers to senders.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TooLarge => "too_large",
-            Self::Rate => "rate",
-            Self::Priority => "priority",
-            Self::Ledger => "ledger",
-            Self::QueueDelay => "queue_delay",
-            Self::Level => "level",
-            Self::Draining => "draining",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not admitted ({}), try again in {:?}",
-            self.reason, self.retry_after
-        )
-    }
-}
-
-impl std::error::Error for Rejection {}
 
 impl From<Permit> for Reservation {
     fn from(permit: Permit) -> Self {
@@ -153,10 +90,14 @@ impl Gate {
         Self(Arc::new(Inner {
             budget,
             tokens: Tokens::unlimited(),
+            lowest_tokens: Tokens::unlimited(),
+            lowest_share: AtomicU64::new(1_f64.to_bits()),
+            shares: Shares::new(),
             floor: AtomicU8::new(Priority::Low as u8),
             closed: AtomicBool::new(false),
-            drain: AtomicU64::new(0),
-            max_queue_delay_ns: AtomicU64::new(u64::MAX),
+            drain: AtomicU64::new(UNBOUNDED),
+            max_queue_delay_ns: AtomicU64::new(UNBOUNDED),
+            max_queued_bytes: AtomicU64::new(UNBOUNDED),
             first_pressure_ms: AtomicU64::new(0),
             first_refusal_ms: AtomicU64::new(0),
         }))
@@ -177,6 +118,23 @@ impl Gate {
         self.admit_within(&self.0.budget, bytes, priority)
     }
 
+    /// As [`admit`](Self::admit), on account of `source`: any bytes that tell one sender from another. Where room is
+    /// scarce, none of them may have more than its share; see [`set_source_fairness`](Self::set_source_fairness).
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit), and [`Reason::SourceShare`] after the size and the ledger.
+    #[inline]
+    pub fn admit_from(
+        &self,
+        source: &[u8],
+        bytes: u64,
+        priority: Priority,
+    ) -> Result<Permit, Rejection> {
+        self.decide(&self.0.budget, || Some(source), bytes, priority)
+            .inspect_err(|_| self.note_refusal())
+    }
+
     /// As [`admit`](Self::admit), charged to `share` of the ledger as well, for bytes that are still arriving.
     ///
     /// # Errors
@@ -189,14 +147,33 @@ impl Gate {
         bytes: u64,
         priority: Priority,
     ) -> Result<Permit, Rejection> {
-        self.decide(share, bytes, priority)
+        self.decide(share, || None, bytes, priority)
             .inspect_err(|_| self.note_refusal())
     }
 
+    /// Both: [`admit_within`](Self::admit_within) `share`, [from](Self::admit_from) `source`.
+    ///
+    /// # Errors
+    ///
+    /// As both.
     #[inline]
-    fn decide(
+    pub fn admit_within_from(
         &self,
         share: &ByteBudget,
+        source: &[u8],
+        bytes: u64,
+        priority: Priority,
+    ) -> Result<Permit, Rejection> {
+        self.decide(share, || Some(source), bytes, priority)
+            .inspect_err(|_| self.note_refusal())
+    }
+
+    /// `source` is a closure so that whoever names none pays nothing for those who do.
+    #[inline]
+    fn decide<'a>(
+        &self,
+        share: &ByteBudget,
+        source: impl Fn() -> Option<&'a [u8]>,
         bytes: u64,
         priority: Priority,
     ) -> Result<Permit, Rejection> {
@@ -209,24 +186,92 @@ impl Gate {
         }
         let (reservation, fill) = share
             .reserve_seen(bytes, priority)
-            .map_err(|error| self.full(error))?;
+            .map_err(|error| self.full(error, source(), bytes, priority))?;
         // On a refusal below, dropping the reservation takes the bytes off the ledger again.
         if !control {
-            if let Some(excess_bytes) = self.excess_bytes(fill.used_bytes, priority) {
+            let ahead_bytes = fill.used_bytes.saturating_sub(bytes);
+            // The clock costs nearly as much as a locked operation (4 ns of 6): it is read only when there is a rate.
+            let now_ns = self.0.tokens.is_limited().then(clock::coarse_nanos);
+            // Kept as one bit: what a claim holds would have to be carried through memory by everybody.
+            let counted = match source() {
+                Some(source) if self.0.shares.is_on() => {
+                    let is_scarce = self.is_scarce(fill, bytes, priority, now_ns);
+                    let counts = is_scarce || self.0.shares.is_active();
+                    if counts
+                        && let Err(wait) = self.0.shares.ask(source, bytes, priority, is_scarce)
+                    {
+                        return Err(reject(Reason::SourceShare, wait));
+                    }
+                    counts
+                }
+                _ => false,
+            };
+            let max_queued_bytes = priority.share_of(self.0.max_queued_bytes.load(Relaxed));
+            // What an event waits for is what is queued before it, so its own size does not count.
+            if ahead_bytes > max_queued_bytes {
+                let excess_bytes = ahead_bytes - max_queued_bytes;
                 return Err(reject(Reason::QueueDelay, self.drain_time(excess_bytes)));
             }
-            // The clock costs nearly as much as a locked operation (4 ns of 6): it is read only when there is a rate.
-            if self.0.tokens.is_limited() {
-                self.0
-                    .tokens
-                    .take(bytes, priority, clock::coarse_nanos())
-                    .map_err(|wait| self.over_rate(wait, priority))?;
+            if let Some(now_ns) = now_ns {
+                self.take_tokens(bytes, priority, now_ns)?;
+            }
+            if counted && let Some(source) = source() {
+                self.0.shares.admitted(source, bytes, priority);
             }
         }
         if fill.used_bytes >= fill.mark_bytes {
             self.note_full(fill.used_bytes, priority);
         }
         Ok(Permit(reservation))
+    }
+
+    #[inline]
+    fn take_tokens(&self, bytes: u64, priority: Priority, now_ns: u64) -> Result<(), Rejection> {
+        if priority == Priority::Low && self.0.lowest_tokens.is_limited() {
+            self.take_lowest_tokens(bytes, now_ns)?;
+        }
+        self.0
+            .tokens
+            .take(bytes, priority, now_ns)
+            .map_err(|wait| self.over_rate(wait, priority))
+    }
+
+    /// The lowest priority pays twice. It does not pay here for what the whole rate would refuse.
+    fn take_lowest_tokens(&self, bytes: u64, now_ns: u64) -> Result<(), Rejection> {
+        let wait = self.0.tokens.wait(Priority::Low, now_ns);
+        if !wait.is_zero() {
+            return Err(self.over_rate(wait, Priority::Low));
+        }
+        self.0
+            .lowest_tokens
+            .take(bytes, Priority::High, now_ns)
+            .map_err(|wait| reject(Reason::Priority, wait))
+    }
+
+    /// Whether one of the three bounds is so near that not every source may have what it wants. It begins where the next
+    /// lower priority is refused, so a share never puts a higher priority behind a lower one.
+    #[inline]
+    fn is_scarce(&self, fill: Fill, bytes: u64, priority: Priority, now_ns: Option<u64>) -> bool {
+        let ahead_bytes = fill.used_bytes.saturating_sub(bytes);
+        let max_queued_bytes = self.0.max_queued_bytes.load(Relaxed);
+        // A mark is 3/5 of its bound at least, and no bound is scarce below 2/5 of it: two shifts answer for nearly all.
+        let near = ahead_bytes >= fill.mark_bytes / 2 || ahead_bytes >= max_queued_bytes / 4;
+        near && self.is_scarce_in_bytes(ahead_bytes, max_queued_bytes, priority)
+            || now_ns
+                .is_some_and(|now_ns| self.0.tokens.is_ahead_by(priority.scarce_percent(), now_ns))
+    }
+
+    #[inline(never)]
+    fn is_scarce_in_bytes(
+        &self,
+        ahead_bytes: u64,
+        max_queued_bytes: u64,
+        priority: Priority,
+    ) -> bool {
+        let size_bytes = self.0.budget.size_bytes().unwrap_or(UNBOUNDED);
+        let room_bytes = size_bytes.min(max_queued_bytes);
+        let percent = priority.scarce_percent();
+        ahead_bytes > room_bytes / 100 * percent + room_bytes % 100 * percent / 100
     }
 
     /// The mark may have been that of a wire.
@@ -244,11 +289,24 @@ impl Gate {
         stamp_once(&self.0.first_refusal_ms);
     }
 
+    /// What finds no room has been asked for all the same: without it a source that is always refused would have no share.
     #[cold]
-    fn full(&self, error: BudgetError) -> Rejection {
+    fn full(
+        &self,
+        error: BudgetError,
+        source: Option<&[u8]>,
+        bytes: u64,
+        priority: Priority,
+    ) -> Rejection {
         match error {
             BudgetError::TooLarge { .. } => reject(Reason::TooLarge, RETRY_MAX),
             BudgetError::Full { missing_bytes, .. } => {
+                if priority < Priority::Control
+                    && let Some(source) = source
+                    && let Err(wait) = self.0.shares.ask(source, bytes, priority, true)
+                {
+                    return reject(Reason::SourceShare, wait);
+                }
                 reject(Reason::Ledger, self.drain_time(missing_bytes))
             }
         }
@@ -269,101 +327,23 @@ impl Gate {
         )
     }
 
-    /// Queued bytes beyond what drains within the longest delay allowed to `priority`.
-    #[inline]
-    fn excess_bytes(&self, used_bytes: u64, priority: Priority) -> Option<u64> {
-        let drain = self.0.drain.load(Relaxed);
-        if drain == 0 {
-            return None;
-        }
-        let delay_ns = self.0.max_queue_delay_ns.load(Relaxed);
-        if delay_ns == u64::MAX {
-            return None;
-        }
-        let bound = (u128::from(drain) * u128::from(delay_ns) / 1_000_000_000)
-            .min(u128::from(u64::MAX)) as u64;
-        used_bytes
-            .checked_sub(priority.share_of(bound))
-            .filter(|excess| *excess > 0)
+    #[cfg(test)]
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.0.shares
     }
 
+    #[cfg(test)]
+    pub(crate) fn tokens_wait(&self, priority: Priority) -> Duration {
+        self.0.tokens.wait(priority, clock::coarse_nanos())
+    }
+
+    /// How long `bytes` take to leave, as far as that is known.
     fn drain_time(&self, bytes: u64) -> Duration {
         match self.0.drain.load(Relaxed) {
-            0 => RETRY_MIN,
+            UNBOUNDED => RETRY_MIN,
+            0 => RETRY_MAX,
             drain => Duration::from_secs_f64(bytes as f64 / drain as f64),
         }
-    }
-}
-
-/// The knobs.
-impl Gate {
-    /// Admits at most so many bytes per second; `None` takes the limit away.
-    pub fn set_rate(&self, bytes_per_second: Option<f64>) {
-        self.0.tokens.set_rate(
-            bytes_per_second.unwrap_or(f64::INFINITY),
-            clock::coarse_nanos(),
-        );
-    }
-
-    /// The rate in force, in bytes per second; `None` when there is none.
-    pub fn rate(&self) -> Option<f64> {
-        Some(self.0.tokens.rate()).filter(|rate| rate.is_finite())
-    }
-
-    /// Refuses everything below `floor`. [`Priority::Control`] always passes within the ledger.
-    pub fn set_floor(&self, floor: Priority) {
-        if floor > Priority::Low {
-            stamp_once(&self.0.first_pressure_ms);
-        }
-        self.0.floor.store(floor as u8, Relaxed);
-    }
-
-    /// The lowest priority that is admitted.
-    pub fn floor(&self) -> Priority {
-        Priority::from_rank(self.0.floor.load(Relaxed))
-    }
-
-    /// Says how many bytes leave per second, for `retry_after` and the queue delay; `None` while unknown.
-    pub fn set_drain(&self, bytes_per_second: Option<f64>) {
-        self.0.drain.store(
-            bytes_per_second.map_or(0, |rate| rate.max(1.0) as u64),
-            Relaxed,
-        );
-    }
-
-    /// Refuses what would wait longer than this in queues, at the present drain; `None` takes the limit away.
-    pub fn set_max_queue_delay(&self, delay: Option<Duration>) {
-        let nanos = delay.map_or(u64::MAX, |delay| {
-            delay.as_nanos().min(u128::from(u64::MAX - 1)) as u64
-        });
-        self.0.max_queue_delay_ns.store(nanos, Relaxed);
-    }
-
-    /// Refuses everything from now on, [`Priority::Control`] excepted.
-    pub fn close(&self) {
-        self.0.closed.store(true, Relaxed);
-    }
-
-    /// Whether the gate was closed.
-    pub fn is_closed(&self) -> bool {
-        self.0.closed.load(Relaxed)
-    }
-
-    /// When a bound was first reached or a level first shut a priority out, in Unix milliseconds.
-    pub fn first_pressure_unix_ms(&self) -> Option<u64> {
-        Some(self.0.first_pressure_ms.load(Relaxed)).filter(|ms| *ms > 0)
-    }
-
-    /// When something was first refused, in Unix milliseconds.
-    pub fn first_refusal_unix_ms(&self) -> Option<u64> {
-        Some(self.0.first_refusal_ms.load(Relaxed)).filter(|ms| *ms > 0)
-    }
-}
-
-fn reject(reason: Reason, wait: Duration) -> Rejection {
-    Rejection {
-        reason,
-        retry_after: wait.clamp(RETRY_MIN, RETRY_MAX),
     }
 }
 

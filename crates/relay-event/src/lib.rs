@@ -78,6 +78,7 @@ mod ring;
 mod routes;
 mod seat;
 mod shared;
+mod shares;
 mod side;
 mod subscription;
 mod sync;

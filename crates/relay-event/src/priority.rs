@@ -36,6 +36,17 @@ impl Priority {
         }
     }
 
+    /// From where on room is scarce for this priority, in percent: the mark of the one below. Up to there a lower one is
+    /// admitted as well, so nothing that begins here can put a higher one behind it.
+    pub(crate) const fn scarce_percent(self) -> u64 {
+        match self {
+            Self::Low => 40,
+            Self::Normal => Self::Low.watermark_percent(),
+            Self::High => Self::Normal.watermark_percent(),
+            Self::Control => Self::High.watermark_percent(),
+        }
+    }
+
     /// The part of `bound` that events of this priority may fill, rounded down.
     pub const fn share_of(self, bound: u64) -> u64 {
         if bound == u64::MAX {

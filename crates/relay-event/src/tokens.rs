@@ -65,6 +65,22 @@ impl Tokens {
         });
     }
 
+    /// Whether admission has run ahead of now by more than `percent` of what the highest priority may use.
+    #[inline]
+    pub(crate) fn is_ahead_by(&self, percent: u64, now_ns: u64) -> bool {
+        let ahead_ns = self.arrival_ns.load(Relaxed).saturating_sub(now_ns);
+        ahead_ns > ALLOWANCE_NS / 100 * percent
+    }
+
+    /// How long until anything of this priority can be had; zero when it can.
+    pub(crate) fn wait(&self, priority: Priority, now_ns: u64) -> Duration {
+        if self.rate() <= 0.0 {
+            return Duration::from_secs(1);
+        }
+        let latest_ns = now_ns.saturating_add(priority.share_of(ALLOWANCE_NS));
+        Duration::from_nanos(self.arrival_ns.load(Relaxed).saturating_sub(latest_ns))
+    }
+
     /// Takes `bytes`, or says how long until they can be had.
     pub(crate) fn take(&self, bytes: u64, priority: Priority, now_ns: u64) -> Result<(), Duration> {
         let rate = self.rate();

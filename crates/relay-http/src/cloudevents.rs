@@ -126,6 +126,30 @@ impl<'a> Binding<'a> {
         Ok(this)
     }
 
+    /// The `ce-source` header, as it came.
+    pub(crate) fn source(&self) -> Option<&'a HeaderValue> {
+        self.attributes.source
+    }
+
+    /// Topic and source of the event whose payload is the body. One that is no text is empty here and refused later.
+    pub(crate) fn names<'b>(
+        &self,
+        query: Option<&str>,
+        defaults: &'b Defaults,
+    ) -> (Cow<'b, str>, Cow<'b, str>)
+    where
+        'a: 'b,
+    {
+        let text = |value| text_of("", value).unwrap_or_default();
+        let topic = match (self.attributes.topic, query.and_then(topic_of)) {
+            (Some(value), _) => text(value),
+            (None, Some(topic)) => Cow::Owned(topic),
+            (None, None) => Cow::Borrowed(defaults.topic.as_str()),
+        };
+        let source = self.attributes.source.map(text);
+        (topic, source.unwrap_or(Cow::Borrowed(&defaults.source)))
+    }
+
     fn count(&mut self, name: &str, value: &HeaderValue) {
         self.text_bytes += (name.len() + value.len() + HEADER_SLOT_BYTES) as u64;
     }

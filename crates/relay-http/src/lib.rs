@@ -26,6 +26,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what | needs |
+//! |---|---|---|
+//! | `engine` (default) | the adapter and the emitter | relay-engine, hyper, tokio |
+//! | `layer` | `ShedLayer`: the gate in front of any tower or axum service | relay-event, tower's two traits |
+//!
 //! # When not to use it
 //!
 //! There is no TLS and no authentication here: put a proxy in front when the sender is not on the same host, which is
@@ -33,11 +40,27 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "engine")]
 mod client;
+#[cfg(feature = "engine")]
 mod cloudevents;
+#[cfg(feature = "engine")]
 mod error;
+#[cfg(any(feature = "engine", feature = "layer"))]
+mod refusing;
+#[cfg(feature = "engine")]
 mod server;
+#[cfg(feature = "layer")]
+mod shed_layer;
 
+#[cfg(feature = "engine")]
 pub use client::{BatchFormat, HttpEmitter, HttpEmitterConfig};
+#[cfg(feature = "engine")]
 pub use error::InvalidConfig;
-pub use server::{HttpServer, HttpServerConfig};
+#[cfg(feature = "engine")]
+pub use server::{FairBy, HttpServer, HttpServerConfig, PriorityRule};
+#[cfg(feature = "layer")]
+pub use shed_layer::{
+    PriorityHeader, RequestPriority, Shed, ShedBody, ShedBodyError, ShedFuture, ShedLayer,
+    ShedRequestBody,
+};

@@ -34,6 +34,8 @@ pub fn state(state: &EngineState, limit_source: Option<&str>) -> Value {
             "rate_bytes_per_second": state.gate.rate_bytes_per_second,
             "scale": decision.map(|decision| decision.scale),
             "floor": state.gate.floor.as_str(),
+            "source_fairness": state.gate.source_fairness,
+            "source_share_bytes_per_second": state.gate.source_share_bytes_per_second,
             "closed": state.gate.closed,
             "drain_bytes_per_second": decision.and_then(|decision| decision.drain_bytes_per_second),
             "reason": decision.map(|decision| decision.reason.to_string()),

@@ -81,6 +81,7 @@ pub fn engine(
             ..PoolConfig::default()
         })
         .with_max_queue_delay(Some(config.control.max_queue_delay))
+        .with_source_fairness(config.control.source_fairness)
         .with_drain(config.shutdown.deadline)
         .with_errors(ErrorBus::with(config.errors.buffer, config.errors.fold));
     let configured = config.memory.limit.fixed().map(ByteSize::bytes);
@@ -251,7 +252,7 @@ fn options(id: &str, emitter: &Emitter, control: &Control) -> Result<EmitterOpti
                 Overflow::DropNewest => relay_event::Overflow::DropNewest,
                 Overflow::DropOldest => relay_event::Overflow::DropOldest,
             },
-            early_drop: Some(Arc::new(RedEarlyDrop(red(control)?))),
+            early_drop: Some(Arc::new(RedEarlyDrop::new(red(control)?))),
         },
     };
     let batch_bytes = match emitter.target {
@@ -281,6 +282,13 @@ fn red(control: &Control) -> Result<Red, WiringError> {
         min_threshold: control.red.min_threshold.get(),
         max_threshold: control.red.max_threshold.get(),
         max_probability: control.red.max_probability.get(),
+        // Control is never dropped early.
+        class_weights: [
+            control.red.low_weight,
+            control.red.normal_weight,
+            control.red.high_weight,
+            0.0,
+        ],
         ..RedConfig::default()
     };
     Red::try_new(config).map_err(WiringError::Red)

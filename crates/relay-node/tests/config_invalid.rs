@@ -437,6 +437,32 @@ fn neighbours_within_pools_and_breakers_are_checked() {
 }
 
 #[test]
+fn rules_that_cannot_work_are_refused() {
+    assert_refused(&[
+        (
+            "adapters.http.priority",
+            "[[adapters.http.priority]]\npriority = 'control'\ntopics = ['a']",
+            "control is the node's own",
+        ),
+        (
+            "adapters.http.priority",
+            "[[adapters.http.priority]]\npriority = 'low'",
+            "needs topics or sources",
+        ),
+        (
+            "adapters.http.priority",
+            "[[adapters.http.priority]]\npriority = 'low'\ntopic = ['a']",
+            "a rule has no",
+        ),
+        (
+            "adapters.http.fair_by",
+            "[adapters.http]\nfair_by = 'header:a b'",
+            "not the name of a header",
+        ),
+    ]);
+}
+
+#[test]
 fn neighbours_outside_control_are_checked_too() {
     let cases: &[(&str, &str, &str)] = &[
         (

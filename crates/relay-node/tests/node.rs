@@ -496,3 +496,26 @@ fn a_hangup_takes_over_what_can_change_and_names_what_waits() {
         "only errors are logged"
     );
 }
+
+/// A rule from a variable and the switch for shares, as the running node shows them.
+#[test]
+fn priorities_by_rule_and_fair_shares_reach_a_running_node() {
+    let variables = [(
+        "RELAY_ADAPTERS__HTTP__PRIORITY",
+        "high:topic=t, low:source=/batch/*",
+    )];
+    let node = Node::start_with(&[], &variables);
+    assert!(node.post("x").contains("202"));
+    until("the event is written", || {
+        node.events().contains("\"relaypriority\":\"high\"")
+    });
+    let gate = &node.state()["gate"];
+    assert_eq!(gate["source_fairness"], true);
+    assert_eq!(
+        gate["source_share_bytes_per_second"],
+        Value::Null,
+        "nothing is scarce"
+    );
+    let off = Node::start(&["control.source_fairness=false"]);
+    assert_eq!(off.state()["gate"]["source_fairness"], false);
+}

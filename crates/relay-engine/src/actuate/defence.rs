@@ -9,6 +9,8 @@ pub(crate) struct Orders {
     pub(crate) shed: bool,
     /// Accounted bytes a second to admit; `None` is unbounded.
     pub(crate) rate_bytes_per_second: Option<f64>,
+    /// What of it the lowest priority may use.
+    pub(crate) lowest_share: f64,
 }
 
 /// The steps that are engaged.
@@ -25,6 +27,7 @@ impl Orders {
         Self {
             shed: decision.shed,
             rate_bytes_per_second: decision.admitted_bytes_per_second(),
+            lowest_share: decision.lowest_scale / decision.scale,
         }
     }
 }
@@ -67,7 +70,9 @@ impl Defences {
             let rate = orders
                 .rate_bytes_per_second
                 .or(decision.drain_bytes_per_second);
-            orders.rate_bytes_per_second = rate.map(|rate| rate * decision.governor.scale);
+            let governor = &decision.governor;
+            orders.rate_bytes_per_second = rate.map(|rate| rate * governor.scale);
+            orders.lowest_share = governor.lowest_scale / governor.scale;
         }
         orders
     }

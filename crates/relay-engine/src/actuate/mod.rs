@@ -17,12 +17,11 @@ mod queue;
 use crate::congestion::Watch;
 use crate::pulse::Tick;
 use crate::tuning::Settings;
-use defence::Defences;
 use relay_control::{Action, Decision, Defence, LatchUpState, Level, Plan, Reading};
 use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Severity, Signal};
 use std::sync::Arc;
 
-pub(crate) use defence::Orders;
+pub(crate) use defence::{Defences, Orders};
 pub use governor::GovernorHistory;
 pub(crate) use intake::Intake;
 pub(crate) use pace::Pace;

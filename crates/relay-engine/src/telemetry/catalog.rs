@@ -164,6 +164,12 @@ pub(super) const METRICS: &[Metric] = &[
         "Admitted rate; infinite without a limit.",
     ),
     (
+        "relay_gate_source_share_bytes_per_second",
+        Gauge,
+        Unit::Count,
+        "Bytes a second that one source may send at normal priority; infinite while there is enough for all.",
+    ),
+    (
         "relay_gate_floor",
         Gauge,
         Unit::Count,

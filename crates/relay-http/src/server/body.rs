@@ -7,6 +7,7 @@
 
 use super::pace::Pace;
 use super::refusal::Refused;
+use super::sender::Sender;
 use super::site::Site;
 use super::socket::{LINGER, LINGER_BYTES};
 use bytes::Bytes;
@@ -25,36 +26,38 @@ const FIRST_STEP_BYTES: u64 = 16 << 10;
 
 /// The right to read a body.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(super) struct Admission<'a> {
     permit: Permit,
     /// Steps of a body without a length, beyond the first.
     steps: Vec<Permit>,
     /// How many bytes of payload may be read.
     payload_bytes: u64,
     priority: Priority,
+    sender: Option<Sender<'a>>,
 }
 
-impl Admission {
+impl<'a> Admission<'a> {
     /// Asks the gate for a body of this length, and `text_bytes` of headers.
     pub(super) fn ask(
         site: &Site,
         length: Option<u64>,
         text_bytes: u64,
         priority: Priority,
+        sender: Option<Sender<'a>>,
     ) -> Result<Self, Refused> {
         let max = site.config.max_body_bytes;
         let payload_bytes = length.unwrap_or(FIRST_STEP_BYTES.min(max));
         if payload_bytes > max {
             return Err(Refused::too_long(max));
         }
-        let permit = site
-            .ingest
-            .admit(Event::charge_bytes(payload_bytes, text_bytes), priority)?;
+        let bytes = Event::charge_bytes(payload_bytes, text_bytes);
+        let permit = admit(site, sender, bytes, priority)?;
         Ok(Self {
             permit,
             steps: Vec::new(),
             payload_bytes,
             priority,
+            sender,
         })
     }
 
@@ -66,7 +69,8 @@ impl Admission {
             if step == 0 {
                 return Err(Refused::too_long(max));
             }
-            self.steps.push(site.ingest.admit(step, self.priority)?);
+            self.steps
+                .push(admit(site, self.sender, step, self.priority)?);
             self.payload_bytes += step;
         }
         Ok(())
@@ -79,6 +83,18 @@ impl Admission {
     }
 }
 
+fn admit(
+    site: &Site,
+    sender: Option<Sender<'_>>,
+    bytes: u64,
+    priority: Priority,
+) -> Result<Permit, Refusal> {
+    match sender {
+        Some(sender) => site.ingest.admit_from(sender.as_bytes(), bytes, priority),
+        None => site.ingest.admit(bytes, priority),
+    }
+}
+
 /// Reads the whole body.
 ///
 /// # Cancel safety
@@ -87,7 +103,7 @@ impl Admission {
 pub(super) async fn read(
     site: &Site,
     body: &mut Incoming,
-    admission: &mut Admission,
+    admission: &mut Admission<'_>,
 ) -> Result<Bytes, Refused> {
     let length = body.size_hint().exact();
     let mut pace = Pace::of(&site.config);

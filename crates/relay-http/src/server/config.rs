@@ -1,5 +1,7 @@
 //! What can be set, and what is checked before the server exists.
 
+use super::importance::{PriorityRule, Rules};
+use super::sender::{FairBy, Key};
 use crate::InvalidConfig;
 use crate::cloudevents::Defaults;
 use http::HeaderName;
@@ -28,6 +30,10 @@ pub struct HttpServerConfig {
     /// How few and how many requests may be worked on at once: 2 to 8. Only decoding and publishing is such work; bodies
     /// are read beside it, so that slow senders hold nobody up. More than the runtime has threads change nothing.
     pub workers: PoolBounds,
+    /// Priorities by topic and source, which count more than what a sender says; the first rule that matches: none.
+    pub priority_rules: Vec<PriorityRule>,
+    /// By what sources are told apart, so that none gets more than its share: by `ce-source`.
+    pub fair_by: FairBy,
     /// The longest body: 1 MiB.
     pub max_body_bytes: u64,
     /// The most events of one request: 4096.
@@ -59,6 +65,8 @@ pub(super) struct Checked {
     pub(super) config: HttpServerConfig,
     pub(super) defaults: Defaults,
     pub(super) priority_header: HeaderName,
+    pub(super) priority_rules: Rules,
+    pub(super) fair_by: Key,
 }
 
 impl Default for HttpServerConfig {
@@ -70,6 +78,8 @@ impl Default for HttpServerConfig {
             default_source: "/http".to_owned(),
             priority_header: "x-relay-priority".to_owned(),
             workers: PoolBounds::default(),
+            priority_rules: Vec::new(),
+            fair_by: FairBy::default(),
             max_body_bytes: 1 << 20,
             max_batch_events: 4096,
             max_connections: 1024,
@@ -115,6 +125,8 @@ impl HttpServerConfig {
             source: source.into(),
         };
         Ok(Checked {
+            priority_rules: Rules::compile(&self.priority_rules)?,
+            fair_by: self.fair_by.checked()?,
             config: self,
             defaults,
             priority_header,

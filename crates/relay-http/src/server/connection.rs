@@ -39,7 +39,8 @@ enum End {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(stream: TcpStream, site: Arc<Site>, closing: Arc<Closing>) {
-    let line = Arc::new(Line::default());
+    let peer = stream.peer_addr().ok().map(|address| address.ip());
+    let line = Arc::new(Line::to(peer));
     let socket = TokioIo::new(Socket::new(stream, Arc::clone(&line)));
     let mut watch = Watch::new(Arc::clone(&line), Limits::of(&site.config));
     let (site, line) = (&*site, &*line);

@@ -11,9 +11,9 @@ use super::site::Site;
 use crate::cloudevents::{Binding, Form};
 use bytes::Bytes;
 use http::request::Parts;
-use relay_engine::Arrival;
+use relay_engine::{Arrival, Refusal};
 use relay_event::codec::{Codec, DecodeError, Elements, Json, Lines};
-use relay_event::{Event, EventBuilder, Permit};
+use relay_event::{Event, EventBuilder, Permit, Priority};
 
 /// A refusal after some events were accepted.
 #[derive(Debug)]
@@ -31,16 +31,29 @@ impl<E: Into<Refused>> From<E> for Halted {
     }
 }
 
+/// A request whose body is complete.
+pub(super) struct Complete<'a> {
+    pub(super) head: &'a Parts,
+    pub(super) binding: Binding<'a>,
+    pub(super) body: Bytes,
+    /// What its bytes were admitted as.
+    pub(super) priority: Priority,
+}
+
 /// Publishes what a complete body holds.
 pub(super) fn publish(
     site: &Site,
     line: &Line,
-    head: &Parts,
-    binding: &Binding<'_>,
-    body: Bytes,
+    request: Complete<'_>,
     permit: Permit,
     arrival: &mut Arrival<'_>,
 ) -> Result<Answer, Halted> {
+    let Complete {
+        head,
+        binding,
+        body,
+        priority,
+    } = request;
     let json = Json::new().default_priority(binding.priority.unwrap_or_default());
     let builder = match binding.form {
         Form::Payload => binding
@@ -54,18 +67,42 @@ pub(super) fn publish(
         Form::Batch => {
             let events = collect(site, Elements::new(&body, json), permit)?;
             drop(body);
-            return publish_all(site, events, arrival);
+            return publish_all(site, events, priority, arrival);
         }
         Form::Lines => {
             let events = collect(site, Lines::new(&body, json), permit)?;
             drop(body);
-            return publish_all(site, events, arrival);
+            return publish_all(site, events, priority, arrival);
         }
     };
-    publish_one(site, builder.charge(permit).build()?, arrival)
+    let event = by_rules(site, builder).charge(permit).build()?;
+    publish_one(site, event, priority, arrival)
 }
 
-fn publish_one(site: &Site, event: Event, arrival: &mut Arrival<'_>) -> Result<Answer, Halted> {
+/// What the rules say counts more than what the sender says.
+fn by_rules(site: &Site, builder: EventBuilder) -> EventBuilder {
+    let rules = &site.priority_rules;
+    if rules.is_empty() {
+        return builder;
+    }
+    builder.priority_by(|topic, source| rules.priority_of(topic, source))
+}
+
+/// An event of lower priority than its bytes were admitted with could have been refused, had it been known.
+fn confirm(site: &Site, event: &Event, admitted: Priority) -> Result<(), Refusal> {
+    if event.priority() < admitted {
+        return site.ingest.confirm(event.priority());
+    }
+    Ok(())
+}
+
+fn publish_one(
+    site: &Site,
+    event: Event,
+    admitted: Priority,
+    arrival: &mut Arrival<'_>,
+) -> Result<Answer, Halted> {
+    confirm(site, &event, admitted)?;
     let mut ids = Ids::of(1);
     ids.push(event.id());
     site.ingest.publish(event)?;
@@ -86,7 +123,7 @@ fn collect(
         if events.len() == max {
             return Err(Refused::too_many(max));
         }
-        let event = builder?.charge(permit.split(0)).build();
+        let event = by_rules(site, builder?).charge(permit.split(0)).build();
         events.push(event.map_err(|error| Refused::from(error).in_event(events.len()))?);
     }
     if events.is_empty() {
@@ -98,13 +135,15 @@ fn collect(
 fn publish_all(
     site: &Site,
     events: Vec<Event>,
+    admitted: Priority,
     arrival: &mut Arrival<'_>,
 ) -> Result<Answer, Halted> {
     arrival.expand(events.len() as u64);
     let mut ids = Ids::of(events.len());
     for event in events {
         ids.push(event.id());
-        if let Err(refusal) = site.ingest.publish(event) {
+        let confirmed = confirm(site, &event, admitted);
+        if let Err(refusal) = confirmed.and_then(|()| site.ingest.publish(event)) {
             ids.pop();
             return Err(Halted {
                 refused: refusal.into(),

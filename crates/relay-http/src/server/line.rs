@@ -2,6 +2,7 @@
 //! all within one task.
 
 use crate::cloudevents::Recent;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,7 @@ pub(super) struct Mark(u32);
 /// The state of one connection. One task reads and writes it, so nothing is ordered by it.
 #[derive(Debug, Default)]
 pub(super) struct Line {
+    peer: Option<IpAddr>,
     mark: AtomicU32,
     unread: AtomicBool,
     /// Never waited for: the lock only lets one task's future be sent between threads.
@@ -40,6 +42,18 @@ impl Mark {
 }
 
 impl Line {
+    /// To a sender at this address.
+    pub(super) fn to(peer: Option<IpAddr>) -> Self {
+        Self {
+            peer,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark(self.mark.load(Relaxed))
     }

@@ -6,15 +6,19 @@ mod body;
 mod config;
 mod connection;
 mod events;
+mod importance;
 mod line;
 mod pace;
 mod refusal;
+mod sender;
 mod service;
 mod site;
 mod socket;
 mod watch;
 
 pub use config::HttpServerConfig;
+pub use importance::PriorityRule;
+pub use sender::FairBy;
 
 use crate::InvalidConfig;
 use config::Checked;
@@ -38,7 +42,8 @@ use tokio::net::TcpListener;
 /// | any other, or none | a payload; id, type, source and more in `ce-` headers, the topic also in `?topic=` |
 ///
 /// The priority is read from `x-relay-priority` or `ce-relaypriority`; it decides at the gate, and holds for events
-/// that name none themselves. It is at most high.
+/// that name none themselves. It is at most high. [Rules](PriorityRule) by topic and source count more than either. An event
+/// that turns out to be of lower priority than the request it came in is judged once more, as what it is.
 ///
 /// # Answers
 ///
@@ -51,7 +56,7 @@ use tokio::net::TcpListener;
 /// | 413 | `too_large`, `body_too_large` | more than the ledger can ever hold; more than `max_body_bytes` |
 /// | 414, 431 | `invalid` | path and query, or headers, beyond their limits |
 /// | 415 | `unsupported` | `CloudEvents` in another form than JSON; a content encoding |
-/// | 429 | `rate`, `priority` | with `Retry-After`: more comes than may be admitted |
+/// | 429 | `rate`, `priority`, `source_share` | with `Retry-After`: more comes than may be admitted |
 /// | 503 | `ledger`, `queue_delay`, `level`, `draining`, `queue_full`, `closed` | with `Retry-After`: no room now |
 ///
 /// Except for 202 the body is `{"error":{"code":"…","message":"…","retry_after_seconds":2,"at":{…}}}`.

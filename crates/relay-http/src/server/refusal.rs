@@ -1,6 +1,7 @@
 //! A request that is not accepted: why, where the mistake is, and when to come back.
 
 use crate::cloudevents::HeaderError;
+use crate::refusing;
 use http::StatusCode;
 use relay_engine::RefusalReason;
 use relay_event::codec::DecodeError;
@@ -104,26 +105,19 @@ impl Refused {
             return status;
         }
         match self.reason {
-            RefusalReason::Gate(Reason::TooLarge) | RefusalReason::BodyTooLarge => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
-            RefusalReason::Gate(Reason::Rate | Reason::Priority) => StatusCode::TOO_MANY_REQUESTS,
+            RefusalReason::Gate(reason) => refusing::status_of(reason),
+            RefusalReason::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RefusalReason::Invalid | RefusalReason::Aborted => StatusCode::BAD_REQUEST,
             RefusalReason::Slow => StatusCode::REQUEST_TIMEOUT,
             RefusalReason::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            // The ledger, the level, a queue that is full, a service that ends: all of them pass.
+            // A queue that is full, a bus that is closed: both pass.
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// Whole seconds to wait, rounded up, at least one: what `Retry-After` can say. None where waiting helps nothing.
     pub(super) fn retry_after_s(&self) -> Option<u64> {
-        let helps = matches!(
-            self.status(),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        );
-        let wait = self.retry_after.unwrap_or_default();
-        helps.then(|| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+        refusing::retry_after_s(self.status(), self.retry_after)
     }
 }
 
@@ -201,7 +195,7 @@ mod tests {
         assert_eq!(
             statuses,
             [
-                413, 429, 429, 503, 503, 503, 503, 503, 400, 413, 408, 400, 415, 503
+                413, 429, 429, 429, 503, 503, 503, 503, 503, 400, 413, 408, 400, 415, 503
             ]
         );
     }

@@ -5,6 +5,7 @@ use super::body::{self, Admission};
 use super::events::{self, Halted};
 use super::line::Line;
 use super::refusal::Refused;
+use super::sender;
 use super::site::Site;
 use crate::cloudevents::Binding;
 use http::header::EXPECT;
@@ -87,20 +88,20 @@ async fn accept(
     check_head(site, head)?;
     let binding = Binding::read(&head.headers, &site.priority_header)?;
     let length = body.size_hint().exact();
-    let priority = binding.priority.unwrap_or_default();
-    let mut admission = Admission::ask(site, length, binding.text_bytes, priority)?;
-    let payload = body::read(site, body, &mut admission).await?;
+    let by_rule = site.priority_rules.of_head(head, &binding, &site.defaults);
+    let priority = by_rule.or(binding.priority).unwrap_or_default();
+    let sender = sender::of(site, line, head, &binding);
+    let mut admission = Admission::ask(site, length, binding.text_bytes, priority, sender)?;
+    let body = body::read(site, body, &mut admission).await?;
+    let request = events::Complete {
+        head,
+        binding,
+        body,
+        priority,
+    };
     // From here on it is work: until there is a worker for it, what it holds still counts as arriving.
     let worker = site.workers.acquire().await;
-    let published = events::publish(
-        site,
-        line,
-        head,
-        &binding,
-        payload,
-        admission.arrived(),
-        arrival,
-    );
+    let published = events::publish(site, line, request, admission.arrived(), arrival);
     let is_full =
         matches!(&published, Err(halted) if halted.refused.reason == RefusalReason::QueueFull);
     worker.finish(arrival.accepted(), u64::from(is_full));

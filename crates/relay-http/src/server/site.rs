@@ -1,6 +1,8 @@
 //! What every connection of a server shares.
 
 use super::config::{Checked, HttpServerConfig};
+use super::importance::Rules;
+use super::sender::Key;
 use crate::cloudevents::Defaults;
 use http::HeaderName;
 use relay_engine::{Ingest, Workers};
@@ -13,6 +15,8 @@ pub(super) struct Site {
     pub(super) workers: Workers,
     pub(super) defaults: Defaults,
     pub(super) priority_header: HeaderName,
+    pub(super) priority_rules: Rules,
+    pub(super) fair_by: Key,
 }
 
 impl Site {
@@ -21,6 +25,8 @@ impl Site {
             config,
             defaults,
             priority_header,
+            priority_rules,
+            fair_by,
         } = checked;
         Self {
             config,
@@ -28,6 +34,8 @@ impl Site {
             workers,
             defaults,
             priority_header,
+            priority_rules,
+            fair_by,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod list;
 pub(crate) mod number;
+pub(crate) mod rules;
 pub(crate) mod text;
 
 use super::raw::RawValue;

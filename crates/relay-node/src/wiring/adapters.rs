@@ -52,7 +52,11 @@ fn connections(given: Auto<usize>, detection: &Detection) -> usize {
     given.fixed().unwrap_or(by_memory.clamp(64, 4096) as usize)
 }
 
-fn http_server(http: &HttpAdapter, workers: PoolBounds, detection: &Detection) -> HttpServerConfig {
+pub(super) fn http_server(
+    http: &HttpAdapter,
+    workers: PoolBounds,
+    detection: &Detection,
+) -> HttpServerConfig {
     HttpServerConfig {
         listen: http.listen,
         workers,
@@ -65,6 +69,8 @@ fn http_server(http: &HttpAdapter, workers: PoolBounds, detection: &Detection) -
         default_source: http.source.clone(),
         default_topic: http.topic.clone(),
         priority_header: http.priority_header.to_string(),
+        priority_rules: http.priority.clone(),
+        fair_by: http.fair_by.clone(),
         ..HttpServerConfig::default()
     }
 }

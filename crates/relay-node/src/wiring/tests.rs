@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::config::{Loaded, Sources};
+use crate::config::{Loaded, Source, Sources};
+use relay_engine::PoolBounds;
+use relay_event::Priority;
+use relay_http::{FairBy, HttpServerConfig};
 
 /// A value for each field of control and of a subscription that is not its default.
 const OTHER: &[&str] = &[
@@ -28,6 +31,10 @@ const OTHER: &[&str] = &[
     "control.red.min_threshold=50%",
     "control.red.max_threshold=90%",
     "control.red.max_probability=20%",
+    "control.red.low_weight=3",
+    "control.red.normal_weight=0.9",
+    "control.red.high_weight=0.4",
+    "control.source_fairness=false",
     "control.arbiter.interval=2s",
     "control.arbiter.cooldown=20s",
     "control.arbiter.max_actions=2",
@@ -91,4 +98,66 @@ fn every_field_of_control_and_of_a_subscription_reaches_the_engine() {
     for set in OTHER {
         assert!(wired(set) != usual, "{set} changes nothing");
     }
+}
+
+fn config(text: &str) -> Config {
+    Sources::default().load_text(text).unwrap().into_config()
+}
+
+fn server(text: &str) -> HttpServerConfig {
+    let config = config(text);
+    let Source::Http(http) = &config.adapters["http"].source else {
+        panic!("not HTTP");
+    };
+    let detection = relay_sense::detect(&Root::system(), None).unwrap();
+    adapters::http_server(http, PoolBounds::default(), &detection)
+}
+
+#[test]
+fn the_weights_of_early_drop_reach_the_curve() {
+    let red = |text: &str| red(&config(text).control).unwrap();
+    let share = |red: &Red, class| red.probability_for(1.0, class);
+    let default = red("");
+    assert!((share(&default, 1) - 0.30).abs() < 1e-12);
+    assert!(share(&default, 0) > 0.5 && share(&default, 2) < 0.17);
+    assert_eq!(share(&default, 3), 0.0);
+    let given = red(
+        "[control.red]\nlow_weight = 0\nnormal_weight = 2\nhigh_weight = 3.5\nmax_probability = 0.5\n",
+    );
+    assert_eq!(share(&given, 0), 0.0);
+    assert!((share(&given, 1) - 0.75).abs() < 1e-12);
+    assert!(share(&given, 2) > 0.9);
+}
+
+#[test]
+fn what_tells_sources_apart_reaches_the_server() {
+    assert_eq!(server("").fair_by, FairBy::Source);
+    for (text, key) in [
+        ("peer", FairBy::Peer),
+        ("none", FairBy::Nothing),
+        ("header:X-Tenant", FairBy::Header("x-tenant".to_owned())),
+    ] {
+        let text = format!("[adapters.http]\nfair_by = \"{text}\"\n");
+        assert_eq!(server(&text).fair_by, key);
+    }
+}
+
+#[test]
+fn rules_reach_the_server_in_their_order() {
+    let text = "[[adapters.http.priority]]\ntopics = [\"audit.*\"]\npriority = \"high\"\n\
+                [[adapters.http.priority]]\nsources = [\"/batch/*\", \"/cron\"]\npriority = \"low\"\n";
+    let seen = |rules: &[relay_http::PriorityRule]| -> Vec<_> {
+        let parts = |rule: &relay_http::PriorityRule| {
+            (rule.topics.clone(), rule.sources.clone(), rule.priority)
+        };
+        rules.iter().map(parts).collect()
+    };
+    let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(ToString::to_string).collect() };
+    assert_eq!(
+        seen(&server(text).priority_rules),
+        [
+            (texts(&["audit.*"]), Vec::new(), Priority::High),
+            (Vec::new(), texts(&["/batch/*", "/cron"]), Priority::Low),
+        ]
+    );
 }

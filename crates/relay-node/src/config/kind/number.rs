@@ -172,6 +172,21 @@ impl Number for Duration {
     }
 }
 
+impl Number for f64 {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        match raw {
+            RawValue::Float(number) => Ok(*number),
+            RawValue::Integer(number) => Ok(*number as Self),
+            RawValue::Loose(text) => text.trim().parse().map_err(|_| "not a number".to_owned()),
+            other => Err(not_a("a number", other)),
+        }
+    }
+
+    fn literal(self) -> String {
+        format!("{self:?}")
+    }
+}
+
 impl Number for usize {
     fn read(raw: &RawValue) -> Result<Self, String> {
         let out_of_range = || "not a whole number of 0 or more".to_owned();

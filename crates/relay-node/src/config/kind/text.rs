@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hyper::header::HeaderName;
 use relay_event::{Topic, TopicError};
+use relay_http::FairBy;
 
 use super::{Kind, not_a};
 use crate::config::raw::{RawValue, quoted};
@@ -105,6 +106,29 @@ pub(crate) const fn header_name() -> Parsed<HeaderName> {
         },
         print: HeaderName::to_string,
         allowed: "a header name such as x-relay-priority",
+    }
+}
+
+/// What tells one source from another.
+pub(crate) const fn fair_by() -> Parsed<FairBy> {
+    Parsed {
+        parse: |text| match (text, text.split_once(':')) {
+            ("source", _) => Ok(FairBy::Source),
+            ("peer", _) => Ok(FairBy::Peer),
+            ("none", _) => Ok(FairBy::Nothing),
+            (_, Some(("header", name))) => name
+                .parse::<HeaderName>()
+                .map(|name| FairBy::Header(name.to_string()))
+                .map_err(|_| "not the name of a header".to_owned()),
+            _ => Err("no such choice".to_owned()),
+        },
+        print: |key| match key {
+            FairBy::Header(name) => format!("header:{name}"),
+            FairBy::Peer => "peer".to_owned(),
+            FairBy::Nothing => "none".to_owned(),
+            _ => "source".to_owned(),
+        },
+        allowed: "\"source\", \"peer\", \"none\", or a header such as \"header:x-tenant\"",
     }
 }
 

@@ -4,10 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hyper::header::HeaderName;
+use relay_http::{FairBy, PriorityRule};
 
 use crate::adapters::LineFormat;
 use crate::config::kind::number::within;
-use crate::config::kind::text::{address, header_name, name, url_path};
+use crate::config::kind::rules::PriorityRules;
+use crate::config::kind::text::{address, fair_by, header_name, name, url_path};
 use crate::config::kind::{Auto, AutoOr, Choice, Switch};
 use crate::config::reader::Section;
 use crate::units::ByteSize;
@@ -76,6 +78,10 @@ pub struct HttpAdapter {
     pub topic: String,
     /// Header that senders state a priority in, up to high.
     pub priority_header: HeaderName,
+    /// Priorities by topic and source; the first rule that matches counts, whatever a sender says.
+    pub priority: Vec<PriorityRule>,
+    /// By what sources are told apart.
+    pub fair_by: FairBy,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -224,6 +230,18 @@ impl HttpAdapter {
                 &header_name(),
                 HeaderName::from_static("x-relay-priority"),
                 "header that states a priority, up to high",
+            ),
+            priority: s.read(
+                "priority",
+                &PriorityRules,
+                Vec::new(),
+                "priorities by topic and source, above what senders say",
+            ),
+            fair_by: s.read(
+                "fair_by",
+                &fair_by(),
+                FairBy::Source,
+                "what tells sources apart that share what can be admitted",
             ),
         }
     }

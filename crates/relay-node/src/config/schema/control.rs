@@ -5,8 +5,8 @@ use std::time::Duration;
 use relay_control::{DrainConfig, LadderConfig};
 
 use super::actuators::{Arbiter, Queue};
-use crate::config::kind::Choice;
 use crate::config::kind::number::{above, between, from_below, within};
+use crate::config::kind::{Choice, Switch};
 use crate::config::origin::Origin;
 use crate::config::reader::Section;
 use crate::units::Ratio;
@@ -25,6 +25,8 @@ pub struct Control {
     pub idle_interval: Duration,
     /// Longest time an accepted event may be expected to wait.
     pub max_queue_delay: Duration,
+    /// Whether no source gets more than its share while not everything can be admitted.
+    pub source_fairness: bool,
     /// Share of the limit that queued bytes may take.
     pub ledger_share: Ratio,
     /// Which defaults the ladder starts from.
@@ -128,6 +130,12 @@ pub struct Red {
     pub max_threshold: Ratio,
     /// Drop probability just below `max_threshold`.
     pub max_probability: Ratio,
+    /// How much more, or less, than the curve says low priority is dropped.
+    pub low_weight: f64,
+    /// The same of normal priority.
+    pub normal_weight: f64,
+    /// The same of high priority.
+    pub high_weight: f64,
 }
 
 const NOTHING: Ratio = Ratio::percent(0);
@@ -177,6 +185,12 @@ impl Control {
                 &within(MILLISECOND, HOUR),
                 Duration::from_secs(5),
                 "longest expected wait of an accepted event",
+            ),
+            source_fairness: s.read(
+                "source_fairness",
+                &Switch,
+                true,
+                "while not everything can be admitted no source gets more than its share",
             ),
             ledger_share: s.read(
                 "ledger_share",
@@ -298,6 +312,7 @@ impl Drain {
 
 impl Red {
     fn read(s: &mut Section<'_, '_>) -> Self {
+        let weight = within(0.0, 100.0);
         Self {
             min_threshold: s.read(
                 "min_threshold",
@@ -317,6 +332,14 @@ impl Red {
                 Ratio::percent(30),
                 "drop probability just below max_threshold",
             ),
+            low_weight: s.read(
+                "low_weight",
+                &weight,
+                2.0,
+                "low priority is dropped so many times as often",
+            ),
+            normal_weight: s.read("normal_weight", &weight, 1.0, "the same of normal priority"),
+            high_weight: s.read("high_weight", &weight, 0.5, "the same of high priority"),
         }
     }
 }
