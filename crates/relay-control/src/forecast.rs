@@ -54,7 +54,8 @@ pub struct Headroom {
 /// What lies ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Outlook {
-    /// No level has been read twice since the last gap. Never to be taken for calm.
+    /// No limit is being met by what is known, and some level has not been read twice since its last gap. Never to be
+    /// taken for calm.
     #[default]
     Unknown,
     /// Nothing rises towards a limit within the horizon, or nothing is limited.
@@ -182,6 +183,30 @@ impl Forecast {
         self.look(self.allocated_bytes as f64 / elapsed.as_secs_f64())
     }
 
+    /// What was remembered of one level is of another one now, such as after the binding limit moved to another group: its
+    /// rise is unknown until it was read twice again.
+    ///
+    /// ```
+    /// use relay_control::{Forecast, ForecastConfig, Headroom, Outlook};
+    /// use std::time::Duration;
+    ///
+    /// let mut forecast = Forecast::try_new(ForecastConfig::default())?;
+    /// let mib = |used: u64, limit: u64| Headroom { used_bytes: used << 20, limit_bytes: limit << 20 };
+    /// let s = Duration::from_secs(1);
+    /// forecast.step(&[mib(100, 256)], s);
+    /// // 800 MiB of another group are no rise by 700.
+    /// forecast.forget_level(0);
+    /// assert_eq!(forecast.step(&[mib(800, 1024)], 2 * s), Outlook::Unknown);
+    /// assert_eq!(forecast.step(&[mib(800, 1024)], 3 * s), Outlook::Clear);
+    /// # Ok::<(), relay_control::InvalidConfig>(())
+    /// ```
+    pub fn forget_level(&mut self, level: usize) {
+        if let Some(level) = self.levels.get_mut(level) {
+            level.short.reset();
+            level.long.reset();
+        }
+    }
+
     /// The sensor is silent: what was known says nothing any more.
     pub fn lose(&mut self) -> Outlook {
         self.forget();
@@ -194,10 +219,7 @@ impl Forecast {
     }
 
     fn forget(&mut self) {
-        for level in &mut self.levels {
-            level.short.reset();
-            level.long.reset();
-        }
+        (0..LEVELS_MAX).for_each(|level| self.forget_level(level));
         self.followed = 0;
         self.at = None;
         self.allocated_bytes = 0;
@@ -207,8 +229,7 @@ impl Forecast {
 
     fn look(&mut self, allocated_per_second: f64) -> Outlook {
         let followed = &self.levels[..self.followed];
-        let known =
-            followed.is_empty() || followed.iter().any(|level| level.short.rise().is_some());
+        let known = followed.iter().all(|level| level.short.rise().is_some());
         let horizon = self.config.horizon.as_secs_f64();
         let nearest = followed
             .iter()

@@ -11,7 +11,7 @@ use crate::stall::StallConfig;
 use crate::tuning::Tuning;
 use relay_control::{ArbiterConfig, ControlConfig, PoolConfig, ThrottleConfig};
 use relay_event::{ErrorBus, ErrorHandler};
-use relay_sense::{Detection, Root};
+use relay_sense::{Delegated, Detection, Root};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,7 @@ pub struct EngineBuilder {
     pub(crate) stall: StallConfig,
     pub(crate) pool: PoolConfig,
     pub(crate) pools: Vec<Arc<dyn Pool>>,
+    pub(crate) pressure_watch: Delegated,
     pub(crate) mode: Mode,
     pub(crate) source_fairness: bool,
     pub(crate) drain: Duration,
@@ -46,6 +47,7 @@ impl Default for EngineBuilder {
             stall: StallConfig::default(),
             pool: PoolConfig::default(),
             pools: Vec::new(),
+            pressure_watch: Delegated::NotOffered,
             mode: Mode::Enforce,
             source_fairness: true,
             drain: Duration::from_secs(10),
@@ -141,6 +143,14 @@ impl EngineBuilder {
     /// How the time that tasks wait for memory is watched; once a second by default.
     pub fn with_stall_monitor(mut self, config: StallConfig) -> Self {
         self.stall = config;
+        self
+    }
+
+    /// What the service manager offers to tell of stalls ([`Trigger::delegated`](relay_sense::Trigger::delegated)): the
+    /// engine then looks at once. Without an offer it registers a trigger of its own where the kernel lets it; with the
+    /// stall monitor off it listens to nobody.
+    pub fn with_pressure_watch(mut self, offered: Delegated) -> Self {
+        self.pressure_watch = offered;
         self
     }
 

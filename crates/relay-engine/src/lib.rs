@@ -72,6 +72,7 @@ mod health;
 mod ingest;
 mod join;
 mod knobs;
+mod levels;
 mod paced;
 mod parts;
 mod pool;
@@ -88,8 +89,8 @@ mod stop;
 mod supervise;
 mod tape;
 mod telemetry;
+mod trigger;
 mod tuning;
-mod waker;
 mod workers;
 
 pub use actuate::GovernorHistory;

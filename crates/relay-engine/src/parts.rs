@@ -17,14 +17,13 @@ use crate::state::{
     BusState, EmitterState, EngineState, GateState, LedgerState, PaceState, PoolState, QueueState,
 };
 use crate::tuning::Mailbox;
-use crate::waker::Waker;
 use relay_control::{BreakerConfig, InvalidConfig, PoolConfig};
 use relay_event::{
     Bus, ByteBudget, Code, Component, EarlyDrop, ErrorBus, ErrorEvent, Gate, Priority, Severity,
     SubscriptionMonitor,
 };
 use relay_forensics::{PanicGuard, Panicked, Recorder};
-use relay_sense::Detection;
+use relay_sense::{Detection, Waker};
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

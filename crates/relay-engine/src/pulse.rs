@@ -4,6 +4,7 @@
 use crate::actuate::{Actuators, GovernorHistory, Orders, Situation};
 use crate::congestion::Watch;
 use crate::knobs::Knobs;
+use crate::levels::Levels;
 use crate::reclaimer::Desk;
 use crate::report::Reporter;
 use crate::sentry::Sentry;
@@ -11,11 +12,10 @@ use crate::share::Shares;
 use crate::stall::StallMonitor;
 use crate::tape::Tape;
 use crate::tuning::{Mailbox, Settings};
-use relay_control::{Decision, Headroom, Input, Memory, Outlook, PaceInput, Plan, Reading};
+use relay_control::{Decision, Input, Memory, Outlook, PaceInput, Plan, Reading};
 use relay_event::ErrorBus;
 use relay_sense::{Bound, PressureSample, Sample, Sampler, alloc};
 use std::fmt;
-use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -161,11 +161,11 @@ pub(crate) struct Pulse {
 pub(crate) struct Seen {
     delivered: u64,
     ledger_used: u64,
-    limit: Option<u64>,
+    levels: Levels,
 }
 
 impl Pulse {
-    /// Runs until the view says stop; the waker ends a wait early, and so does a limit that is written.
+    /// Runs until the view says stop; the waker ends a wait early, and so do a limit that is written and a stall.
     pub(crate) fn run(mut self) {
         if let Err(error) = relay_sense::lock_stack() {
             tracing::debug!("the stack of the pulse is not locked in memory: {error}");
@@ -180,19 +180,23 @@ impl Pulse {
     }
 
     fn wait(&mut self, timeout: Duration) {
-        let waker = self.sentry.waker();
-        match relay_sense::wait(
+        let ready = relay_sense::wait(
             self.sampler.watch(),
-            None,
-            Some(waker.as_fd()),
+            self.stalls.trigger(),
+            Some(self.sentry.waker()),
             Some(timeout),
-        ) {
-            Ok(ready) if ready.wake => {
-                self.sentry.clear();
-                self.settings.pace.wake();
-            }
-            Ok(_) => {}
-            Err(_) => thread::sleep(timeout),
+        );
+        let Ok(ready) = ready else {
+            return thread::sleep(timeout);
+        };
+        if ready.wake {
+            self.sentry.clear();
+        }
+        if ready.pressure {
+            self.stalls.hurry();
+        }
+        if ready.wake || ready.pressure {
+            self.settings.pace.wake();
         }
     }
 
@@ -215,7 +219,7 @@ impl Pulse {
         self.settings.controller.note_stall(self.stalls.level());
         let (input, moving) = self.input(&sample);
         let decision = self.settings.controller.step(&input, since);
-        let outlook = self.forecast(&input, since);
+        let outlook = self.forecast(&sample, &input, since);
         let wait = self.settings.pace.step(
             &PaceInput {
                 level: decision.level,
@@ -295,23 +299,16 @@ impl Pulse {
         }
     }
 
-    /// The forecast follows the level that binds; when that is another one, what was known of the rise is forgotten.
-    fn forecast(&mut self, input: &Input, since: Duration) -> Outlook {
-        let Reading::Known(memory) = input.memory else {
-            self.seen.limit = None;
-            return match input.memory {
-                Reading::NoLimit => self.settings.forecast.step(&[], since),
-                _ => self.settings.forecast.lose(),
-            };
-        };
-        if self.seen.limit.replace(memory.limit_bytes) != Some(memory.limit_bytes) {
-            self.settings.forecast.lose();
+    fn forecast(&mut self, sample: &Sample, input: &Input, since: Duration) -> Outlook {
+        let forecast = &mut self.settings.forecast;
+        match input.memory {
+            Reading::Known(memory) => {
+                let memory = (memory, self.settings.soft_limit_bytes);
+                self.seen.levels.step(forecast, sample, memory, since)
+            }
+            Reading::NoLimit => forecast.step(&[], since),
+            Reading::Unknown => forecast.lose(),
         }
-        let headroom = Headroom {
-            used_bytes: memory.unreclaimable_bytes,
-            limit_bytes: memory.limit_bytes,
-        };
-        self.settings.forecast.step(&[headroom], since)
     }
 
     fn watch_queues(&mut self, tick: &Tick, decision: &Decision, queues: &mut [Watch]) {

@@ -4,10 +4,9 @@
 //! and looks for itself never (measured). So each so many bytes the allocating thread reads the level, shuts the gate when
 //! next to nothing is left, and wakes the pulse, which decides the rest.
 
-use crate::waker::Waker;
 use relay_event::{ByteBudget, Gate, Priority};
-use relay_sense::Gauge;
 use relay_sense::alloc::{self, ClockError};
+use relay_sense::{Gauge, Waker};
 use std::sync::atomic::{
     AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release,
 };

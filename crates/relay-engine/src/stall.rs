@@ -9,7 +9,7 @@ use relay_control::{
     InvalidConfig, Level, PressureAlarm, PressureAlarmConfig, PressureAlert, PressureDecision,
 };
 use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity, Signal};
-use relay_sense::{Pressure, PressureSample, PressureScope, Root};
+use relay_sense::{Pressure, PressureSample, PressureScope, Root, Trigger};
 use std::time::{Duration, Instant};
 
 /// How the stall monitor works.
@@ -30,6 +30,7 @@ pub(crate) struct StallMonitor {
     interval: Duration,
     component: Component,
     read_at: Option<Instant>,
+    trigger: Option<Trigger>,
     last: Option<PressureSample>,
     level: Level,
 }
@@ -77,9 +78,25 @@ impl StallMonitor {
             interval: config.interval,
             component,
             read_at: None,
+            trigger: None,
             last: None,
             level: Level::Normal,
         })
+    }
+
+    /// Lets a stall end the waits of the pulse; see [`trigger::choose`](crate::trigger::choose).
+    pub(crate) fn listen(&mut self, trigger: Option<Trigger>) {
+        self.trigger = trigger;
+    }
+
+    /// What to wait for.
+    pub(crate) fn trigger(&mut self) -> Option<&mut Trigger> {
+        self.trigger.as_mut()
+    }
+
+    /// It is time to read: tasks wait for memory.
+    pub(crate) fn hurry(&mut self) {
+        self.read_at = None;
     }
 
     /// Reads if it is time, and tells what is worth telling; what it read last. Allocates nothing.

@@ -24,6 +24,7 @@ use crate::stop::{Stop, Stopper};
 use crate::supervise::Supervisor;
 use crate::tape::{self, Tape};
 use crate::telemetry;
+use crate::trigger;
 use crate::tuning::Settings;
 use relay_control::PoolSize;
 use relay_event::{
@@ -92,7 +93,8 @@ impl Engine {
             wanted: Arc::default(),
         };
         engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
-        let stalls = StallMonitor::try_new(&stall, &root, &engine.parts.errors)?;
+        let mut stalls = StallMonitor::try_new(&stall, &root, &engine.parts.errors)?;
+        stalls.listen(trigger::choose(builder.pressure_watch, &stall, &root));
         engine.start_reclaimer(root, fixed_limit)?;
         let actuators = engine.parts.actuators(pool);
         engine.start_pulse(settings, sampler, tape, (stalls, actuators))?;

@@ -1,7 +1,7 @@
 //! The one coarse clock of the gate: a few nanoseconds a reading, good to the kernel's tick (1 to 4 ms).
 
 /// Nanoseconds of a monotonic clock with an arbitrary start.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 pub(crate) fn coarse_nanos() -> u64 {
     #[cfg(test)]
     if let Some(now_ns) = frozen::nanos() {
@@ -14,7 +14,7 @@ pub(crate) fn coarse_nanos() -> u64 {
 }
 
 /// Nanoseconds of a monotonic clock with an arbitrary start.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(relay_portable, not(target_os = "linux")))]
 pub(crate) fn coarse_nanos() -> u64 {
     use std::sync::OnceLock;
     use std::time::Instant;

@@ -10,7 +10,7 @@ use crate::sync::atomic::{Ordering::SeqCst, fence};
 /// The frequent side: orders its writes before its reads as seen by a thread in [`heavy`].
 #[inline]
 pub(crate) fn light() {
-    #[cfg(all(target_os = "linux", not(relay_loom)))]
+    #[cfg(all(target_os = "linux", not(any(relay_loom, relay_portable))))]
     if linux::is_available() {
         return std::sync::atomic::compiler_fence(SeqCst);
     }
@@ -20,11 +20,11 @@ pub(crate) fn light() {
 /// The rare side.
 pub(crate) fn heavy() {
     fence(SeqCst);
-    #[cfg(all(target_os = "linux", not(relay_loom)))]
+    #[cfg(all(target_os = "linux", not(any(relay_loom, relay_portable))))]
     linux::barrier();
 }
 
-#[cfg(all(target_os = "linux", not(relay_loom)))]
+#[cfg(all(target_os = "linux", not(any(relay_loom, relay_portable))))]
 mod linux {
     use rustix::thread::{MembarrierCommand, membarrier};
     use std::sync::atomic::{AtomicU8, Ordering::Acquire, Ordering::Release};

@@ -1,6 +1,7 @@
 //! The three clocks of a recording, in nanoseconds. Reading them is safe in a signal handler.
 
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use crate::sys;
+pub(crate) use crate::sys::{monotonic_ns, real_ns};
 
 /// One moment on every clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,24 +18,8 @@ impl ClockTriple {
     pub(crate) fn now() -> Self {
         Self {
             monotonic_ns: monotonic_ns(),
-            boottime_ns: nanoseconds(clock_gettime(ClockId::Boottime)),
+            boottime_ns: sys::boottime_ns(),
             real_ns: real_ns(),
         }
     }
-}
-
-pub(crate) fn monotonic_ns() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Monotonic))
-}
-
-pub(crate) fn real_ns() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Realtime))
-}
-
-/// Zero before 1970, which no recording needs to tell apart.
-fn nanoseconds(time: Timespec) -> u64 {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -5,6 +5,8 @@
 
 use std::fs;
 
+use crate::sys;
+
 /// What a recording says about its process. [`Identity::of_this_process`] fills it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
@@ -25,13 +27,13 @@ pub struct Identity {
 impl Identity {
     /// Reads what there is; what there is not stays unknown.
     pub fn of_this_process() -> Self {
-        let system = rustix::system::uname();
+        let (host, kernel) = sys::names();
         Self {
             boot_id: boot_id(),
             pid: std::process::id(),
             start_ticks: read("/proc/self/stat").and_then(|stat| start_ticks(&stat)).unwrap_or(0),
-            host: system.nodename().to_string_lossy().into_owned(),
-            kernel: system.release().to_string_lossy().into_owned(),
+            host,
+            kernel,
             host_memory_bytes: read("/proc/meminfo").and_then(|text| host_memory(&text)),
         }
     }

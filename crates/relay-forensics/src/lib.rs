@@ -99,6 +99,7 @@ not_in_a_model! {
     mod shape;
     mod snapshot;
     pub mod standard;
+    mod sys;
     pub mod termination_page;
     mod text_line;
     mod time;

@@ -11,8 +11,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Resource, getrlimit};
-
 use crate::{
     clock::ClockTriple,
     header::{FLAG_ALLOCATED, FLAG_LOCKED, FLAG_TMPFS, Header, Limits},
@@ -26,6 +24,7 @@ use crate::{
     schema::{NO_LIMIT, Schema},
     scrub,
     snapshot::SnapshotWriter,
+    sys,
 };
 
 /// Where recordings lie by default.
@@ -359,7 +358,7 @@ impl Options {
 
     fn planned_bytes(&self) -> u64 {
         let limit = self.limits.limit_bytes.filter(|bytes| *bytes < NO_LIMIT);
-        let lockable = getrlimit(Resource::Memlock).current;
+        let lockable = sys::lockable_bytes();
         planned_bytes(self.size_bytes, limit, lockable)
     }
 }

@@ -5,7 +5,6 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read, Seek},
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,7 @@ use crate::{
     identity::Identity,
     place::{CRASH_ENDING, Place},
     reader::{FILE_BYTES_READ_MAX, Recording},
-    time,
+    sys, time,
     verdict::{Cause, Verdict},
 };
 
@@ -142,7 +141,7 @@ fn read(mut file: &File) -> io::Result<Vec<u8>> {
 }
 
 fn stamp(file: &File, aftermath: &Aftermath) -> io::Result<()> {
-    let at = |offset: usize, value: u64| file.write_all_at(&value.to_le_bytes(), offset as u64);
+    let at = |offset: usize, value: u64| sys::write_all_at(file, &value.to_le_bytes(), offset as u64);
     at(AFTERMATH_REAL, aftermath.real_ns)?;
     at(AFTERMATH_OOM_KILLS, aftermath.oom_kills.unwrap_or(u64::MAX))?;
     at(AFTERMATH, if aftermath.same_boot { 1 } else { 2 })

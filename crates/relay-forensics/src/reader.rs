@@ -10,12 +10,9 @@ pub use values::{FieldValue, SnapshotRecord, SnapshotView};
 
 use std::{
     collections::HashMap,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
-
-use rustix::fs::{Mode, OFlags, open};
 
 use crate::{
     event::EventRecord,
@@ -23,6 +20,7 @@ use crate::{
     layout::{FILE_BYTES_MAX, Section, SectionKind},
     place,
     slot::{self, Found, u32_at, u64_at},
+    sys,
 };
 
 /// How much of a file is read.
@@ -117,9 +115,7 @@ impl Recording {
     /// [`ReadError`]: the file cannot be read, or is no recording, or its header is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
         let path = path.as_ref();
-        // Not blocking, because it may be a pipe that somebody left there.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(open(path, flags, Mode::empty()).map_err(io::Error::from)?);
+        let file = sys::open_to_read(path)?;
         if !file.metadata()?.is_file() {
             return Err(ReadError::NotARecording);
         }

@@ -15,6 +15,8 @@ use std::{
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use crate::sys;
+
 /// Words that live as long as this value, at an address that does not change.
 pub(crate) struct Region {
     words: NonNull<AtomicU64>,
@@ -62,7 +64,7 @@ impl Region {
     /// Keeps every page in memory (`mlock(2)`): the recorder never waits for one to be read back.
     pub(crate) fn lock(&self) -> io::Result<()> {
         match &self.owner {
-            Owner::File(map) => map.lock(),
+            Owner::File(map) => sys::lock(map),
             Owner::Heap(_) => Ok(()),
         }
     }

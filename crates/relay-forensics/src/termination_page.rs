@@ -7,18 +7,16 @@
 use std::{
     ffi::OsString,
     fmt::{self, Write},
-    fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::atomic::Ordering,
     time::Duration,
 };
 
-use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open};
-
 use crate::{
     clock,
     region::Region,
+    sys,
     time::{Bytes, Utc},
 };
 
@@ -107,21 +105,7 @@ impl TerminationPage {
     /// When it is no plain file, cannot be written, or the disk is full. A page that cannot be
     /// locked is used all the same.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NONBLOCK;
-        let file = File::from(open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH)?);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
-        }
-        file.set_len(PAGE_BYTES as u64)?;
-        // Blocks for all of it, or a write to the mapping would be a SIGBUS on a full disk.
-        match fallocate(&file, FallocateFlags::empty(), 0, PAGE_BYTES as u64) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let file = sys::open_page(path, PAGE_BYTES as u64)?;
         (&file).write_all(&[b' '; PAGE_BYTES])?;
         let region = Region::map(&file, PAGE_BYTES)?;
         // Not fatal: it may be late then, just when memory is short.

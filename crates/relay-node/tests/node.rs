@@ -65,9 +65,14 @@ impl Node {
     }
 
     fn spawn_with(settings: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn_at(&[], settings, variables)
+    }
+
+    fn spawn_at(flags: &[String], settings: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
         let (ingest, admin) = (free_port(), free_port());
         let mut arguments = vec!["run".to_owned()];
+        arguments.extend_from_slice(flags);
         let listen = [
             format!("adapters.http.listen=127.0.0.1:{ingest}"),
             format!("admin.listen=127.0.0.1:{admin}"),
@@ -232,6 +237,27 @@ fn h09_a_limit_in_the_environment_reaches_pulse_and_ledger() {
         });
         let ledger = node.state()["ledger"]["size_bytes"].as_u64().unwrap();
         assert!(ledger > 0 && ledger <= limit / 2, "{ledger} of {limit}");
+    }
+}
+
+/// The quota of a folder that is a machine, rounded down, or what the configuration says.
+#[test]
+fn h15_the_cpu_quota_sets_the_number_of_worker_threads() {
+    let fixtures = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../relay-sense/tests/machines/fixtures/"
+    );
+    for (machine, workers, threads) in [
+        ("52a-period-zero", "auto", 2),
+        ("53-v1-quota-of-parent", "auto", 1),
+        ("53-v1-quota-of-parent", "3", 3),
+    ] {
+        let root = format!("--root={fixtures}{machine}");
+        let setting = format!("runtime.workers={workers}");
+        let mut node = Node::spawn_at(&[root], &[&setting], &[]);
+        node.wait_for_log(&format!("runtime: {threads} worker threads"));
+        node.signal("KILL");
+        node.wait();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::Bound;
 use crate::caps::Caps;
 use crate::file::Silence;
 use crate::level::Level;
+use crate::rlimit::{Held, ProcessLook};
 use crate::sample::Binding;
 use crate::usage::Usage;
 
@@ -28,6 +29,8 @@ pub(crate) enum Counter {
 pub(crate) struct Tight {
     pub(crate) binding: Binding,
     pub(crate) counter: Counter,
+    /// The level that sets it; `None` where no group does.
+    pub(crate) level: Option<usize>,
     /// What the counter showed.
     pub(crate) current_bytes: u64,
 }
@@ -37,8 +40,10 @@ pub(crate) struct Tight {
 pub(crate) struct Own {
     pub(crate) counter: Counter,
     pub(crate) usage: Option<Usage>,
-    /// Version 1: the smallest limit of this group and all above it.
+    /// Version 1: the smallest limit of this group and all above it. Also where no group counts usage.
     pub(crate) hierarchical_limit: Option<u64>,
+    /// The limits of the process itself.
+    pub(crate) process: ProcessLook,
 }
 
 /// What was found on the way up.
@@ -47,6 +52,10 @@ pub(crate) struct Found {
     pub(crate) limit: Bound,
     soft_limit: Bound,
     pub(crate) tight: Option<Tight>,
+    /// The own group's limit, whether it binds or not.
+    pub(crate) own: Option<Binding>,
+    /// The throttle point that leaves the least room, of those whose usage was read.
+    pub(crate) throttle: Option<Binding>,
     /// Some level is so near its limit that the kernel may be reclaiming.
     pub(crate) reclaiming: bool,
     /// The group of some level was removed.
@@ -73,10 +82,23 @@ impl Climb<'_> {
             limit: Bound::Unknown,
             soft_limit: Bound::Unlimited,
             tight: None,
+            own: None,
+            throttle: None,
             reclaiming: false,
             gone: false,
         };
-        found.add(self.fixed_limit, self.own.counter, self.own.usage);
+        found.add(self.fixed_limit, self.own.counter, self.own.usage, None);
+        for (limit, held) in self.own.process.held() {
+            match held {
+                Some(held) => found.add_process(limit, held),
+                // The group uses more than the process has: too much rather than nothing.
+                None => found.add(Bound::Bytes(limit), self.own.counter, self.own.usage, None),
+            }
+        }
+        if let (Counter::Process, Some(bytes)) = (self.own.counter, self.own.hierarchical_limit) {
+            let limit = Bound::from_kernel(bytes);
+            found.add(limit, Counter::Process, self.own.usage, Some(0));
+        }
         for index in 0..self.levels.len() {
             self.step(index, &mut found);
         }
@@ -108,13 +130,18 @@ impl Climb<'_> {
 
         let Some(current) = current.filter(|_| !is_own) else {
             // A parent that does not answer holds at least the own group.
-            found.add(cap.hard, self.own.counter, self.own.usage);
+            found.add(cap.hard, self.own.counter, self.own.usage, Some(index));
+            if is_own {
+                found.own = binding(cap.hard, self.own.usage);
+                found.throttle_at(cap.soft, self.own.usage);
+            }
             return;
         };
         if found.might_bind(cap.hard, current, self.own.usage) {
             let stat = self.levels[index].stat(self.buffer);
-            let usage = Usage::new(current, &stat);
-            found.add(cap.hard, Counter::Level(index), Some(usage));
+            let usage = Some(Usage::new(current, &stat));
+            found.add(cap.hard, Counter::Level(index), usage, Some(index));
+            found.throttle_at(cap.soft, usage);
         } else {
             found.limit = found.limit.tighter(cap.hard);
         }
@@ -145,22 +172,52 @@ impl Found {
     }
 
     /// Takes a limit into account, and the usage that counts against it.
-    fn add(&mut self, limit: Bound, counter: Counter, usage: Option<Usage>) {
+    fn add(&mut self, limit: Bound, counter: Counter, usage: Option<Usage>, level: Option<usize>) {
         self.limit = self.limit.tighter(limit);
-        let (Bound::Bytes(limit_bytes), Some(usage)) = (limit, usage) else {
-            return;
-        };
-        let binding = Binding {
-            limit_bytes,
-            unreclaimable_bytes: usage.unreclaimable,
-        };
-        let leaves_less = |tight: Tight| binding.headroom_bytes() < tight.binding.headroom_bytes();
-        if self.tight.is_none_or(leaves_less) {
-            self.tight = Some(Tight {
+        if let (Some(binding), Some(usage)) = (binding(limit, usage), usage) {
+            self.tighten(Tight {
                 binding,
                 counter,
+                level,
                 current_bytes: usage.current,
             });
+        }
+    }
+
+    /// Takes a limit of the process into account. The resident size stands for what is held against it between two
+    /// looks: it cannot grow without that.
+    fn add_process(&mut self, limit_bytes: u64, held: Held) {
+        self.limit = self.limit.tighter(Bound::Bytes(limit_bytes));
+        self.tighten(Tight {
+            binding: Binding {
+                limit_bytes,
+                unreclaimable_bytes: held.used_bytes,
+            },
+            counter: Counter::Process,
+            level: None,
+            current_bytes: held.resident_bytes,
+        });
+    }
+
+    fn tighten(&mut self, new: Tight) {
+        let room = new.binding.headroom_bytes();
+        if self
+            .tight
+            .is_none_or(|tight| room < tight.binding.headroom_bytes())
+        {
+            self.tight = Some(new);
+        }
+    }
+
+    fn throttle_at(&mut self, soft: Bound, usage: Option<Usage>) {
+        let Some(new) = binding(soft, usage) else {
+            return;
+        };
+        if self
+            .throttle
+            .is_none_or(|least| new.headroom_bytes() < least.headroom_bytes())
+        {
+            self.throttle = Some(new);
         }
     }
 
@@ -173,4 +230,11 @@ impl Found {
         self.tight
             .is_none_or(|tight| room < tight.binding.headroom_bytes())
     }
+}
+
+fn binding(limit: Bound, usage: Option<Usage>) -> Option<Binding> {
+    Some(Binding {
+        limit_bytes: limit.bytes()?,
+        unreclaimable_bytes: usage?.unreclaimable,
+    })
 }

@@ -22,6 +22,7 @@ mod affinity;
 mod set;
 
 use affinity::Affinity;
+pub(crate) use set::CpuSet;
 
 /// A share of processors. *No limit* and *unknown* are different.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -109,8 +110,8 @@ pub(crate) fn detect(root: &Root, view: &View, notes: &mut Vec<String>) -> CpuLi
                 limit.narrow(root, place.version, level, notes);
             }
         }
-        Placement::Absent(_) => {}
-        Placement::Hidden(reason) => {
+        Placement::Absent(_) if root.has_files() => {}
+        Placement::Absent(reason) | Placement::Hidden(reason) => {
             limit.quota = CpuQuota::Unknown;
             notes.push(format!("CPU quota unknown: {reason}"));
         }

@@ -25,8 +25,8 @@ pub struct Detection {
     /// Whether there are control groups above those that can be seen, or may be. Their limits would
     /// bind as well.
     pub ancestors_hidden: bool,
-    /// The smallest of the limits that no group sets (machine, process, environment, configuration):
-    /// all that a sampler has to be told, since it reads the groups itself.
+    /// The smallest of the limits that stand for one of the whole group (machine, environment, configuration): all that a
+    /// sampler has to be told, since it reads those of the groups and of the process itself.
     pub fixed_limit: Bound,
     /// The processors it may use.
     pub cpu: CpuLimit,

@@ -26,8 +26,10 @@ pub struct Environ {
 impl Environ {
     /// Reads the file below `root`; where it is missing, nothing is set.
     pub fn of(root: &Root) -> Self {
-        let text = file::read_whole(&root.path("/proc/self/environ")).unwrap_or_default();
-        Self { text }
+        let read = || file::read_whole(&root.path("/proc/self/environ")).unwrap_or_default();
+        Self {
+            text: root.has_files().then(read).unwrap_or_default(),
+        }
     }
 
     /// The value of a variable; bytes that are not UTF-8 are replaced.

@@ -2,11 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::io::Errno;
-
+use crate::sys::{self, Refusal};
 use crate::text;
 
 /// The longest file read at the start. Mount tables of crowded hosts reach a few MiB.
@@ -75,7 +73,7 @@ impl HeldFile {
     /// did not fit is left out rather than handed on as a shorter number.
     pub(crate) fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let length = loop {
-            match self.file.read_at(buffer, 0) {
+            match sys::read_at_start(&self.file, buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => break other?,
             }
@@ -106,8 +104,8 @@ impl HeldFile {
 impl From<&io::Error> for Silence {
     /// The kernel answers ENODEV for a file of a removed group.
     fn from(error: &io::Error) -> Self {
-        match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NODEV) => Self::Gone,
+        match sys::refusal(error) {
+            Some(Refusal::Removed) => Self::Gone,
             _ => Self::Unreadable,
         }
     }

@@ -10,6 +10,7 @@ use crate::file::Silence;
 use crate::hierarchy::Hierarchy;
 use crate::level::{Level, STAT_BYTES};
 use crate::resident::Resident;
+use crate::sys;
 use crate::usage::Usage;
 
 /// Bits of [`Aim::packed`] that hold the ceiling: 256 PiB, more than any limit.
@@ -83,8 +84,7 @@ struct Aim {
 /// The kernel charges memory ahead in batches of 64 pages for each processor, and the last half MiB
 /// is where events begin (measured).
 fn slack_bytes() -> u64 {
-    let allowed = rustix::thread::sched_getaffinity(None).map(|set| u64::from(set.count()));
-    let processors = allowed.unwrap_or(64);
+    let processors = sys::allowed_cpus().map_or(64, |set| set.count() as u64);
     (512 << 10) + processors * (256 << 10)
 }
 

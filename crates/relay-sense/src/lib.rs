@@ -68,7 +68,8 @@
 //!
 //! - To *stop* at a limit. A figure read now is old by the time you allocate; reserve from a budget
 //!   that is smaller than the limit instead.
-//! - Outside Linux: it is not built there.
+//! - Outside Linux, for more than a look: there it knows the configured limit, the environment, the machine's memory and
+//!   the resident size of the process. The rest is *unknown*, "not available on this system".
 //! - Where the limit is set on a level that nothing inside shows (some task runners limit only an
 //!   outer virtual machine). [`Detection::ancestors_hidden`] says that this may be so; configure
 //!   the limit then.
@@ -114,10 +115,12 @@ mod stack;
 mod survey;
 mod swap;
 mod swap_files;
+mod sys;
 mod text;
 mod usage;
 mod variables;
 mod wait;
+mod waker;
 mod watch;
 
 pub use bound::Bound;
@@ -138,4 +141,5 @@ pub use sample::{Binding, LevelSample, Sample, Scope};
 pub use sampler::Sampler;
 pub use stack::lock_stack;
 pub use wait::{Ready, wait};
+pub use waker::Waker;
 pub use watch::{Changes, Watch};

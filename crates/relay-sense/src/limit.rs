@@ -62,7 +62,7 @@ pub(crate) struct Inputs {
     pub(crate) configured: Option<u64>,
 }
 
-/// The smallest limit, and the smallest of those that no group sets.
+/// The smallest limit, and the smallest of those that stand for a group's.
 pub(crate) struct Found {
     pub(crate) limit: Option<MemoryLimit>,
     pub(crate) fixed: Bound,
@@ -85,7 +85,7 @@ pub(crate) fn detect(hierarchy: &Hierarchy, inputs: &Inputs, notes: &mut Vec<Str
     }
     least.lower_by_groups(hierarchy, notes);
     for (name, bytes) in &inputs.rlimits {
-        least.lower_fixed(*bytes, LimitSource::Rlimit, Some(*name));
+        least.lower_named(*bytes, LimitSource::Rlimit, Some(*name));
     }
     let detected = least.found;
     for (name, quantity) in &inputs.variables {
@@ -201,9 +201,13 @@ impl<'a> Least<'a> {
         lowers
     }
 
-    /// One that no group sets, and that stays the same while the process runs.
+    /// One that stands for a limit of the group, and that stays the same while the process runs.
     fn lower_fixed(&mut self, bytes: u64, source: LimitSource, name: Option<&'static str>) {
         self.fixed = Some(self.fixed.map_or(bytes, |fixed| fixed.min(bytes)));
+        self.lower_named(bytes, source, name);
+    }
+
+    fn lower_named(&mut self, bytes: u64, source: LimitSource, name: Option<&'static str>) {
         if self.lower(bytes, source) {
             self.name = name;
         }

@@ -1,11 +1,18 @@
 //! What the machine has.
 
-use crate::{Root, file, text};
+use crate::{Root, file, sys, text};
 
 /// `MemTotal` of `/proc/meminfo`, in bytes.
 ///
 /// One line is all that is asked, so that the shorter files of sandboxes and containers serve too.
 pub(crate) fn total_bytes(root: &Root, notes: &mut Vec<String>) -> Option<u64> {
+    if !root.has_files() {
+        let bytes = sys::total_memory_bytes();
+        if bytes.is_none() {
+            notes.push(format!("physical memory {}", sys::NOT_AVAILABLE));
+        }
+        return bytes;
+    }
     let path = root.path("/proc/meminfo");
     let parsed = match file::read_whole(&path) {
         // Some sandboxes print zero for what they do not tell; a machine without memory runs nothing.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::SenseError;
+use crate::{SenseError, sys};
 
 /// The folder that holds `proc/` and `sys/`.
 ///
@@ -16,6 +16,9 @@ use crate::SenseError;
 /// assert_eq!(Root::system().path("/proc/meminfo"), Path::new("/proc/meminfo"));
 /// assert_eq!(Root::at("/srv/copy").path("/proc/meminfo"), Path::new("/srv/copy/proc/meminfo"));
 /// ```
+///
+/// On systems other than Linux the running one has no such files: what it has is asked otherwise, and the rest is
+/// unknown. A folder reads alike everywhere.
 ///
 /// Symbolic links are followed by the running system: a copied tree with absolute links leads out of
 /// its folder.
@@ -44,8 +47,16 @@ impl Root {
         self.dir == Path::new("/")
     }
 
+    /// Whether there is anything to read: of a running system only Linux shows itself in files, of a folder any.
+    pub(crate) fn has_files(&self) -> bool {
+        sys::HAS_KERNEL_FILES || !self.is_system()
+    }
+
     /// Refuses a folder that is not there, which would otherwise read as a machine without limits.
     pub(crate) fn check(&self) -> Result<(), SenseError> {
+        if !self.has_files() {
+            return Ok(());
+        }
         match std::fs::read_dir(&self.dir) {
             Ok(_) => Ok(()),
             Err(source) => Err(SenseError::Root {

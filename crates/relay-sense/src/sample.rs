@@ -19,7 +19,8 @@ pub enum Scope {
 /// The limit that leaves the least room, and the usage that counts against it.
 ///
 /// Both are of the same level: a parent's budget is eaten by siblings too, so the own usage beside a
-/// parent's limit would say nothing.
+/// parent's limit would say nothing. Against `RLIMIT_AS` and `RLIMIT_DATA` counts what the kernel holds against
+/// them: the address space of this process, and the part of it that is data and stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Binding {
@@ -77,6 +78,14 @@ pub struct Sample {
     pub limits_at: Option<Instant>,
     /// The level that leaves the least room.
     pub binding: Option<Binding>,
+    /// Which group sets the binding limit, counted from the innermost, 0; `None` where no group does. With another one
+    /// the usage is another's too, so that it makes no slope with the last.
+    pub binding_level: Option<usize>,
+    /// The own group's limit and usage, whether it binds or not; `None` where it has no limit.
+    pub own: Option<Binding>,
+    /// The throttle point (`memory.high`) that leaves the least room and the usage of its group, of those groups whose
+    /// unreclaimable usage this sample read: the own one, and those that might bind.
+    pub throttle: Option<Binding>,
     /// The room that level leaves: limit less unreclaimable, zero when the limit is exceeded.
     pub headroom_bytes: Option<u64>,
     /// The resident size of this process.

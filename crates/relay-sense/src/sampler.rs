@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::base::Base;
 use crate::caps::Caps;
-use crate::cgroup::View;
+use crate::cgroup::{Version, View};
 use crate::climb::{Climb, Counter, Found, Own};
 use crate::counters::MemoryEvents;
 use crate::file::Silence;
@@ -13,6 +13,7 @@ use crate::gauge::{Gauge, Ground};
 use crate::hierarchy::Hierarchy;
 use crate::level::STAT_BYTES;
 use crate::resident::Resident;
+use crate::rlimit::ProcessLimits;
 use crate::sample::{LevelSample, Sample, Scope};
 use crate::survey::{SURVEY_PERIOD, Survey};
 use crate::usage::{Stat, Usage};
@@ -54,8 +55,9 @@ pub struct Sampler {
     survey: Survey,
     resident_bytes: Option<u64>,
     watch: Option<Watch>,
-    /// Limits that no group sets: the machine's memory and the configured one.
+    /// Limits that stand for one of the group: the machine's memory and the configured one.
     fixed_limit: Bound,
+    process: ProcessLimits,
     base: Option<Base>,
     /// When the groups were last looked for again.
     refreshed_at: Option<Instant>,
@@ -97,6 +99,7 @@ impl Sampler {
             watch,
             ground: Arc::new(Ground::new(hierarchy, Resident::open(root))),
             fixed_limit: physical.map_or(Bound::Unknown, Bound::Bytes),
+            process: ProcessLimits::read(root),
             base: None,
             refreshed_at: None,
             buffer: Box::new([0; STAT_BYTES]),
@@ -226,8 +229,17 @@ impl Sampler {
         Own {
             counter: self.ground.own,
             usage,
-            hierarchical_limit: stat.hierarchical_limit,
+            hierarchical_limit: stat.hierarchical_limit.or_else(|| self.hidden_limit()),
+            process: self.process.look(&self.ground.resident),
         }
+    }
+
+    /// What version 1 says of all limits together where the group that counts the usage does not say it: of the
+    /// innermost group that does.
+    fn hidden_limit(&mut self) -> Option<u64> {
+        let levels = self.ground.levels.iter();
+        let mut v1 = levels.filter(|level| level.version == Version::V1);
+        v1.find_map(|level| level.stat(&mut self.buffer[..]).hierarchical_limit)
     }
 
     fn climb(&mut self, own: Own) -> Found {
@@ -265,6 +277,9 @@ impl Sampler {
             soft_limit_bytes: found.soft_below_hard(),
             swap_limit_bytes: self.survey.swap_limit,
             binding,
+            binding_level: found.tight.and_then(|tight| tight.level),
+            own: found.own,
+            throttle: found.throttle,
             headroom_bytes: binding.map(|binding| binding.headroom_bytes()),
             events: self.survey.events,
             ..self.lost(now, changed)
@@ -294,6 +309,9 @@ impl Sampler {
             swap_limit_bytes: Bound::Unknown,
             limits_at: self.caps.read_at(),
             binding: None,
+            binding_level: None,
+            own: None,
+            throttle: None,
             headroom_bytes: None,
             resident_bytes,
             events: MemoryEvents::default(),

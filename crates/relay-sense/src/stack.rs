@@ -3,11 +3,11 @@
 //! At the limit a thread that touches a page for the first time is made to reclaim memory for it, which stalls it for
 //! 100 to 200 ms (measured), just when it is needed. A stack that was touched and locked beforehand never faults.
 
-#![allow(unsafe_code)]
-
 use std::hint::black_box;
 use std::io;
 use std::mem::MaybeUninit;
+
+use crate::sys;
 
 /// How much of the stack is locked; the frames of a loop that samples and decides fit into a quarter of it.
 const LOCKED_BYTES: usize = 128 * 1024;
@@ -27,7 +27,8 @@ const LOCKED_BYTES: usize = 128 * 1024;
 ///
 /// # Errors
 ///
-/// What `mlock(2)` answers: `ENOMEM` or `EPERM` where `RLIMIT_MEMLOCK` is too small. The stack has been touched all
+/// On systems other than Linux always [`Unsupported`](io::ErrorKind::Unsupported). On Linux
+/// what `mlock(2)` answers: `ENOMEM` or `EPERM` where `RLIMIT_MEMLOCK` is too small. The stack has been touched all
 /// the same.
 // The point of it is to be large.
 #[allow(clippy::large_stack_arrays)]
@@ -38,10 +39,8 @@ pub fn lock_stack() -> io::Result<()> {
         page[0].write(0);
     }
     let frame = black_box(&mut frame);
-    // SAFETY: the range is this frame, which is mapped; locking it changes none of its bytes. It stays locked when the
-    // frame is gone, because locking is about pages, and the pages remain those of this thread's stack.
-    unsafe { rustix::mm::mlock(frame.as_mut_ptr().cast(), LOCKED_BYTES) }?;
-    Ok(())
+    // It stays locked when the frame is gone: the pages remain those of this thread's stack.
+    sys::lock_memory(frame)
 }
 
 #[cfg(test)]

@@ -84,7 +84,8 @@ impl Survey {
 
 impl Membership {
     fn open(root: &Root) -> Self {
-        let file = HeldFile::open(&root.path("/proc/self/cgroup")).ok();
+        let open = || HeldFile::open(&root.path("/proc/self/cgroup")).ok();
+        let file = root.has_files().then(open).flatten();
         let mut buffer = [0; MEMBERSHIP_BYTES];
         let text = file.as_ref().and_then(|file| file.read(&mut buffer).ok());
         Self {

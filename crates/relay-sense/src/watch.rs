@@ -10,20 +10,11 @@
 //! watches reads the files once in a while all the same.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 use crate::Root;
 use crate::cgroup::{Placement, Version, View};
 use crate::hierarchy::Hierarchy;
-
-/// Room for 64 events at a time; the kernel merges equal ones that follow each other.
-const EVENTS_BYTES: usize = 1 << 10;
-
-/// So many events are taken at once at most, so that a storm of them holds up nobody.
-const EVENTS_MAX: usize = 4096;
+use crate::sys::Inotify;
 
 /// What has changed since it was last asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,7 +40,10 @@ pub struct Changes {
 /// use std::time::Duration;
 /// use relay_sense::{Root, Watch, wait};
 ///
-/// let mut watch = Watch::open(&Root::system())?;
+/// let mut watch = match Watch::open(&Root::system()) {
+///     Ok(watch) => watch,
+///     Err(error) => return Ok(println!("read limits now and then: {error}")),
+/// };
 /// if wait(Some(&watch), None, None, Some(Duration::from_millis(10)))?.watch {
 ///     let changes = watch.drain();
 ///     println!("a limit was written: {}", changes.limits);
@@ -58,7 +52,7 @@ pub struct Changes {
 /// ```
 #[derive(Debug)]
 pub struct Watch {
-    inotify: OwnedFd,
+    inotify: Inotify,
     watched: Vec<(i32, Kind)>,
     unwatched: usize,
 }
@@ -69,6 +63,17 @@ enum Kind {
     Limit,
     Cpu,
     Events,
+}
+
+/// What happened to a watched file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileEvent {
+    pub(crate) id: i32,
+    pub(crate) is_modified: bool,
+    /// It is gone, or no longer watched.
+    pub(crate) is_removed: bool,
+    /// Events before this one were lost.
+    pub(crate) has_lost_some: bool,
 }
 
 // === impl Changes ===
@@ -89,7 +94,8 @@ impl Watch {
     ///
     /// What `inotify_init1(2)` answers: too many instances for this user
     /// (`fs.inotify.max_user_instances`), too many descriptors, or a sandbox without inotify. A file
-    /// that cannot be watched is no error, see [`unwatched`](Self::unwatched).
+    /// that cannot be watched is no error, see [`unwatched`](Self::unwatched). Always
+    /// [`Unsupported`](io::ErrorKind::Unsupported) on systems other than Linux.
     pub fn open(root: &Root) -> io::Result<Self> {
         let view = View::load(root);
         let hierarchy = Hierarchy::open(root, &view, &mut Vec::new());
@@ -101,7 +107,7 @@ impl Watch {
     /// Watches nothing yet.
     pub(crate) fn idle() -> io::Result<Self> {
         Ok(Self {
-            inotify: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?,
+            inotify: Inotify::new()?,
             watched: Vec::new(),
             unwatched: 0,
         })
@@ -110,9 +116,8 @@ impl Watch {
     /// Watches these groups, and no others any more. A new descriptor would do, but closing the old one
     /// waits some 20 ms for the kernel (measured).
     pub(crate) fn turn_to(&mut self, root: &Root, view: &View, hierarchy: &Hierarchy) {
-        for (wd, _) in self.watched.drain(..) {
-            // Of a file that is gone the kernel has forgotten it already.
-            let _ = inotify::remove_watch(&self.inotify, wd);
+        for (id, _) in self.watched.drain(..) {
+            self.inotify.remove(id);
         }
         self.unwatched = 0;
         for level in &hierarchy.levels {
@@ -154,16 +159,13 @@ impl Watch {
     /// What has changed since the last call. Waits for nothing and allocates nothing.
     pub fn drain(&mut self) -> Changes {
         let mut changes = Changes::default();
-        let mut buffer = [MaybeUninit::uninit(); EVENTS_BYTES];
-        let mut events = inotify::Reader::new(&self.inotify, &mut buffer);
-        // It ends with EAGAIN when all have been taken.
-        for _ in 0..EVENTS_MAX {
-            match events.next() {
-                Ok(event) => changes.add(&self.watched, event.wd(), event.events()),
-                Err(_) => break,
-            }
-        }
+        self.inotify
+            .drain(|event| changes.add(&self.watched, event));
         changes
+    }
+
+    pub(crate) fn inotify(&self) -> &Inotify {
+        &self.inotify
     }
 
     fn add(&mut self, root: &Root, level: &str, name: &str, kind: Kind) {
@@ -171,31 +173,23 @@ impl Watch {
         if !path.exists() {
             return;
         }
-        let flags = WatchFlags::MODIFY | WatchFlags::DELETE_SELF;
-        match inotify::add_watch(&self.inotify, path, flags) {
-            Ok(wd) => self.watched.push((wd, kind)),
+        match self.inotify.add(&path) {
+            Ok(id) => self.watched.push((id, kind)),
             Err(_) => self.unwatched += 1,
         }
     }
 }
 
-impl AsFd for Watch {
-    /// Readable (`POLLIN`) when something has changed.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
-    }
-}
-
 impl Changes {
-    fn add(&mut self, watched: &[(i32, Kind)], wd: i32, event: ReadFlags) {
-        if event.contains(ReadFlags::QUEUE_OVERFLOW) {
+    fn add(&mut self, watched: &[(i32, Kind)], event: FileEvent) {
+        if event.has_lost_some {
             // Some were lost, so any may have happened.
             (self.limits, self.cpu, self.events) = (true, true, true);
         }
         // A watch that was given up sends a last word, too: it is no longer among these.
-        for (_, kind) in watched.iter().filter(|(of, _)| *of == wd) {
-            self.groups |= event.intersects(ReadFlags::DELETE_SELF | ReadFlags::IGNORED);
-            if event.contains(ReadFlags::MODIFY) {
+        for (_, kind) in watched.iter().filter(|(of, _)| *of == event.id) {
+            self.groups |= event.is_removed;
+            if event.is_modified {
                 match kind {
                     Kind::Limit => self.limits = true,
                     Kind::Cpu => self.cpu = true,

@@ -2,6 +2,7 @@
 //!
 //! Needs root and control groups that may be written: `cargo test -p relay-sense --test group -- --ignored`.
 
+#![cfg(all(target_os = "linux", not(relay_portable)))]
 #![expect(
     clippy::unwrap_used,
     reason = "without these files there is nothing to test"

@@ -1,5 +1,6 @@
 //! The running system, beside other readers of the same files.
 
+#![cfg(all(target_os = "linux", not(relay_portable)))]
 #![expect(
     clippy::unwrap_used,
     reason = "without these files there is nothing to compare with"

@@ -1,7 +1,7 @@
 //! Memory that was freed and kept goes back to the kernel. glibc here; jemalloc and mimalloc have files of their own, since
 //! a process has one allocator.
 
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
+#![cfg(all(target_os = "linux", target_env = "gnu", not(relay_portable)))]
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::System;

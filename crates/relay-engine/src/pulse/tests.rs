@@ -2,11 +2,10 @@ use super::*;
 use crate::actuate::{Intake, PoolTable};
 use crate::stall::StallConfig;
 use crate::tuning::Tuning;
-use crate::waker::Waker;
 use relay_control::PoolConfig;
 use relay_event::{Bus, ByteBudget, Code, ErrorFilter, Gate, Priority, SubscribeOptions};
 use relay_forensics::Recorder;
-use relay_sense::Root;
+use relay_sense::{Root, Waker};
 use std::fs;
 use tempfile::TempDir;
 
@@ -369,4 +368,157 @@ fn a_silent_sensor_is_told_once_and_control_becomes_conservative() {
     assert_eq!(of(Code::SensorStale).count(), 1);
     let floor = of(Code::GateFloor).next().unwrap();
     assert_eq!(floor.fields.get("cause"), Some("sensor".into()));
+}
+
+/// What a service manager offers to tell of stalls, and the manager's end.
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+fn offered(machine: &TempDir) -> (relay_sense::Delegated, std::os::unix::net::UnixStream) {
+    let listener = std::os::unix::net::UnixListener::bind(machine.path().join("watch")).unwrap();
+    let offers = |name: &str| (name == "MEMORY_PRESSURE_WATCH").then(|| "/watch".to_owned());
+    let root = Root::at(machine.path());
+    let offered = relay_sense::Trigger::delegated(&root, offers).unwrap();
+    let (manager, _) = listener.accept().unwrap();
+    (offered, manager)
+}
+
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+fn stalled(machine: &TempDir, avg10: &str) {
+    let folder = machine.path().join("proc/pressure");
+    fs::create_dir_all(&folder).unwrap();
+    let text = format!("some avg10={avg10} avg60=0.00 avg300=0.00 total=1\n");
+    fs::write(folder.join("memory"), text).unwrap();
+}
+
+/// A wait of an hour ends when a stall is told, the pressure is read in the tick that follows although it was read a
+/// moment ago, and neither allocates.
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+#[test]
+fn a_stall_that_is_told_ends_the_wait_and_is_looked_at() {
+    use std::io::Write;
+    let machine = machine();
+    stalled(&machine, "1.00");
+    let (offered, mut manager) = offered(&machine);
+    let mut pulse = pulse(&machine, ErrorBus::disabled());
+    let (config, root) = (StallConfig::default(), Root::at(machine.path()));
+    pulse
+        .stalls
+        .listen(crate::trigger::choose(offered, &config, &root));
+    let start = Instant::now();
+    let avg10 = |pulse: &Pulse| {
+        pulse
+            .view
+            .last()
+            .unwrap()
+            .stall
+            .unwrap()
+            .psi
+            .some
+            .unwrap()
+            .avg10
+    };
+    pulse.tick(start);
+    stalled(&machine, "35.00");
+    // The pressure is read once a second, and what was read 50 ms ago is read again.
+    let soon = start + Duration::from_millis(60);
+    pulse.tick(soon);
+    assert_eq!(avg10(&pulse), 0.01, "it is not time yet");
+
+    manager.write_all(b"!").unwrap();
+    let looked = allocation_counter::measure(|| {
+        pulse.wait(Duration::from_hours(1));
+        pulse.tick(soon);
+    });
+    assert_eq!(avg10(&pulse), 0.35);
+    assert_eq!(looked.count_total, 0);
+
+    drop(manager);
+    pulse.wait(Duration::from_hours(1));
+    assert!(
+        pulse.stalls.trigger().unwrap().is_gone(),
+        "its end is told once"
+    );
+}
+
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+#[test]
+fn nobody_is_listened_to_when_stalls_are_not_watched_or_nobody_is_to_watch() {
+    use relay_sense::Delegated;
+    let machine = machine();
+    let root = Root::at(machine.path());
+    let on = StallConfig::default();
+    assert!(crate::trigger::choose(Delegated::Off, &on, &Root::system()).is_none());
+    assert!(crate::trigger::choose(Delegated::NotOffered, &on, &root).is_none());
+    let (offered, _manager) = offered(&machine);
+    let off = StallConfig {
+        enabled: false,
+        ..on
+    };
+    assert!(crate::trigger::choose(offered, &off, &root).is_none());
+}
+
+/// The own group leaves more room than its parent, and is full sooner.
+#[test]
+fn the_forecast_follows_every_level_that_is_read() {
+    let machine = machine();
+    let folder = machine.path().join("sys/fs/cgroup");
+    fs::write(machine.path().join("proc/self/cgroup"), "0::/own\n").unwrap();
+    fs::create_dir_all(folder.join("own")).unwrap();
+    fs::write(folder.join("own/memory.max"), format!("{}\n", 80 * MIB)).unwrap();
+    let use_both = |own: u64, parent: u64| {
+        for (at, bytes) in [("own", own), ("", parent)] {
+            let at = folder.join(at);
+            let text = format!("anon {}\ninactive_file 0\nactive_file 0\n", bytes * MIB);
+            fs::write(at.join("memory.stat"), text).unwrap();
+            fs::write(at.join("memory.current"), format!("{}\n", bytes * MIB)).unwrap();
+        }
+    };
+    use_both(20, 60);
+    let mut pulse = pulse(&machine, ErrorBus::disabled());
+    let start = pulse.started;
+    let mut after = |own, parent, seconds| {
+        use_both(own, parent);
+        let now = start + Duration::from_secs(seconds);
+        let tick = allocation_counter::measure(|| {
+            pulse.tick(now);
+        });
+        // The first one makes a view.
+        assert!(seconds == 1 || tick.count_total == 0);
+        pulse.view.last().unwrap().outlook
+    };
+    after(20, 60, 1);
+    // The parent leaves 40 MiB and stands still; the own group leaves 50 and rises by 10 a second.
+    let own = after(30, 60, 2);
+    assert_eq!(own.time_to_limit(), Some(Duration::from_secs(5)), "{own:?}");
+    assert!(matches!(own, Outlook::Meets { level: 1, .. }), "{own:?}");
+    // It comes to bind, and then the parent again: that other bytes stand there now is no rise.
+    after(70, 60, 3);
+    let parent = after(70, 95, 4);
+    assert!(
+        matches!(parent, Outlook::Meets { level: 1, .. }),
+        "{parent:?}"
+    );
+}
+
+#[test]
+fn a_soft_limit_that_is_passed_hides_no_hard_one() {
+    let machine = machine();
+    let mut pulse = pulse(&machine, ErrorBus::disabled());
+    pulse.settings.soft_limit_bytes = Some(50 * MIB);
+    let start = pulse.started;
+    let mut after = |used, seconds| {
+        usage(&machine, used * MIB);
+        pulse.tick(start + Duration::from_secs(seconds));
+        pulse.view.last().unwrap().outlook.time_to_limit()
+    };
+    assert_eq!(after(20, 1), None);
+    assert_eq!(
+        after(30, 2),
+        Some(Duration::from_secs(2)),
+        "20 MiB to the soft limit"
+    );
+    assert_eq!(
+        after(60, 3).map(|time| time.as_secs()),
+        Some(1),
+        "40 MiB to the hard one"
+    );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use relay_engine::{EngineState, ShutdownRequest};
-use relay_sense::{Detect, Detection, Root};
+use relay_sense::{Delegated, Detect, Detection, Root, Trigger};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -70,6 +70,10 @@ fn run(loaded: Loaded, args: &RunArgs, environment: &Environment) -> Result<u8, 
     for note in &detection.notes {
         info!(target: "relay::start", "note: {note}");
     }
+    let pressure = Trigger::delegated(&root, lookup).unwrap_or_else(|error| {
+        info!(target: "relay::start", "note: nobody tells of stalls: {error}");
+        Delegated::NotOffered
+    });
     let workers = match config.runtime.workers {
         Auto::Auto => detection.cpu.worker_threads().get(),
         Auto::Fixed(workers) => workers,
@@ -85,6 +89,7 @@ fn run(loaded: Loaded, args: &RunArgs, environment: &Environment) -> Result<u8, 
                 loaded,
                 root: args.root.root(),
                 level,
+                pressure,
             };
             node.run(detection).await
         })
@@ -96,10 +101,14 @@ struct Node {
     loaded: Loaded,
     root: Root,
     level: LevelHandle,
+    /// What the service manager offers.
+    pressure: Delegated,
 }
 
 impl Node {
     async fn run(self, detection: Detection) -> Result<u8, Error> {
+        let workers = tokio::runtime::Handle::current().metrics().num_workers();
+        info!(target: "relay::start", "runtime: {workers} worker threads");
         let mut signals = Signals::new()?;
         let mut hangup = signal(SignalKind::hangup())?;
         let metrics = install_metrics()?;
@@ -110,6 +119,7 @@ impl Node {
             None
         };
         let engine = wiring::engine(config, self.root, &detection)?
+            .with_pressure_watch(self.pressure)
             .start()
             .await?;
         let mut reloader = Reloader::new(

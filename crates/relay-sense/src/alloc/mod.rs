@@ -56,7 +56,11 @@ pub use tick::Tick;
 pub use counting::Counting;
 #[cfg(not(relay_loom))]
 pub use heap::{Heap, heap};
-#[cfg(all(not(relay_loom), target_os = "linux", target_env = "gnu"))]
+#[cfg(all(
+    not(any(relay_loom, relay_portable)),
+    target_os = "linux",
+    target_env = "gnu"
+))]
 pub use reclaim::Glibc;
 #[cfg(all(not(relay_loom), feature = "jemalloc"))]
 pub use reclaim::Jemalloc;

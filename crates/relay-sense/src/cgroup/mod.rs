@@ -15,7 +15,7 @@ pub(crate) use mountinfo::CgroupMount;
 pub(crate) use resolve::{Place, Placement};
 
 use crate::usage::StatLines;
-use crate::{Root, file};
+use crate::{Root, file, sys};
 
 /// The version of the interface that rules a controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) struct View {
     mounts: Vec<CgroupMount>,
     /// Why a part could not be seen.
     obstacle: Option<String>,
+    /// Whether this system has control groups at all.
+    is_available: bool,
 }
 
 // === impl Version ===
@@ -61,6 +63,14 @@ impl Version {
 
 impl View {
     pub(crate) fn load(root: &Root) -> Self {
+        if !root.has_files() {
+            return Self {
+                membership: Membership::default(),
+                mounts: Vec::new(),
+                obstacle: None,
+                is_available: false,
+            };
+        }
         let mut obstacle = None;
         let mut read = |abs: &str| {
             let path = root.path(abs);
@@ -74,12 +84,14 @@ impl View {
             membership,
             mounts,
             obstacle,
+            is_available: true,
         }
     }
 
     /// Where the group of this process lies for `controller`.
     pub(crate) fn place(&self, root: &Root, controller: &str) -> Placement {
         match &self.obstacle {
+            _ if !self.is_available => Placement::Absent(sys::NOT_AVAILABLE.to_owned()),
             Some(obstacle) => Placement::Hidden(obstacle.clone()),
             None => resolve::place(root, &self.membership, &self.mounts, controller),
         }
@@ -88,6 +100,7 @@ impl View {
     /// Where the group of this process lies in the unified hierarchy.
     pub(crate) fn unified(&self, root: &Root) -> Placement {
         match &self.obstacle {
+            _ if !self.is_available => Placement::Absent(sys::NOT_AVAILABLE.to_owned()),
             Some(obstacle) => Placement::Hidden(obstacle.clone()),
             None => resolve::unified(root, &self.membership, &self.mounts),
         }

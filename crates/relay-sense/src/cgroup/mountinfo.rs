@@ -6,9 +6,8 @@
 
 use std::collections::HashSet;
 
-use procfs::process::MountInfo;
-
 use super::Version;
+use crate::sys::MountInfo;
 
 /// One mount of a control group hierarchy.
 #[derive(Debug, PartialEq, Eq)]

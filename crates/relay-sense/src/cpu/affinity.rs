@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 
 use super::set::CpuSet;
 use crate::cgroup::{Place, Placement, Version, View};
-use crate::{Root, file};
+use crate::{Root, file, sys};
 
 /// Processors that may be used; `None` is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,9 @@ fn count(set: &CpuSet) -> Option<NonZeroUsize> {
 /// What the scheduler allows: `/proc/self/status`, which a folder can hold; where a sandbox leaves
 /// the line out, the running system is asked.
 fn allowed(root: &Root) -> Option<CpuSet> {
+    if !root.has_files() {
+        return sys::allowed_cpus();
+    }
     let status = file::read_whole(&root.path("/proc/self/status")).unwrap_or_default();
     let listed = status
         .split(|byte| *byte == b'\n')
@@ -58,12 +61,7 @@ fn allowed(root: &Root) -> Option<CpuSet> {
     if listed.is_some() || !root.is_system() {
         return listed;
     }
-    let allowed = rustix::thread::sched_getaffinity(None).ok()?;
-    let cpus = 0..rustix::thread::CpuSet::MAX_CPU;
-    CpuSet::of(
-        cpus.filter(|cpu| allowed.is_set(*cpu))
-            .map(|cpu| cpu as u64),
-    )
+    sys::allowed_cpus()
 }
 
 /// What the nearest group says that says anything. A group for which the controller is off has the
@@ -78,5 +76,8 @@ fn cpuset(root: &Root, place: &Place) -> Option<CpuSet> {
 }
 
 fn listed(root: &Root, abs: &str) -> Option<CpuSet> {
+    if !root.has_files() {
+        return None;
+    }
     CpuSet::parse(&file::read_whole(&root.path(abs)).ok()?)
 }

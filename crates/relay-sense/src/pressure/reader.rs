@@ -6,12 +6,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
 use super::Psi;
 use crate::Root;
 use crate::cgroup::{Placement, View};
 use crate::file::HeldFile;
+use crate::sys::{self, Refusal};
 
 /// The file is not read again within this time; down to about 10 ms the figures are still right
 /// (measured), and two readers may meet.
@@ -106,6 +105,9 @@ impl fmt::Display for PressureScope {
 impl Pressure {
     /// Finds the file to read. That there is none is a state: [`availability`](Self::availability).
     pub fn open(root: &Root) -> Self {
+        if !root.has_files() {
+            return Self::off(sys::NOT_AVAILABLE.to_owned());
+        }
         let (path, why_not_own) = match own_file(root) {
             Ok(path) => match probe(root, &path) {
                 Ok(file) => return Self::at(file, PressureScope::Group, path, None),
@@ -195,6 +197,9 @@ impl Pressure {
 /// Where the own group shows its pressure: in the unified hierarchy only, whichever version rules
 /// memory.
 pub(super) fn own_file(root: &Root) -> Result<String, String> {
+    if !root.has_files() {
+        return Err(sys::NOT_AVAILABLE.to_owned());
+    }
     let place = match View::load(root).unified(root) {
         Placement::Seen(place) if !place.own_hidden => place,
         _ => return Err("no mount of cgroup version 2 shows the own group".to_owned()),
@@ -218,13 +223,13 @@ fn probe(root: &Root, path: &str) -> io::Result<HeldFile> {
 }
 
 pub(super) fn explain(error: &io::Error) -> String {
-    let why = match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOENT) => {
+    let why = match sys::refusal(error) {
+        Some(Refusal::NotThere) => {
             "not there: the kernel is older than 4.20 or built without CONFIG_PSI, or \
              cgroup.pressure turns it off for this group"
         }
-        Some(Errno::OPNOTSUPP) => "turned off in this kernel: boot it with psi=1",
-        Some(Errno::NODEV) => "the group was removed",
+        Some(Refusal::TurnedOff) => "turned off in this kernel: boot it with psi=1",
+        Some(Refusal::Removed) => "the group was removed",
         _ => return error.to_string(),
     };
     format!("{why} ({error})")

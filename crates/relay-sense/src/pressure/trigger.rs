@@ -5,20 +5,16 @@
 //! within one. Sources: kernel `accounting/psi`; the variables are those of systemd's memory pressure
 //! protocol (since version 254).
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustix::fs::OFlags;
 
 use super::{TriggerError, reader};
 use crate::Root;
+use crate::sys::PressureFd;
 
 /// The kernel's bounds for the window.
 const WINDOW_MIN: Duration = Duration::from_millis(500);
@@ -55,19 +51,9 @@ pub enum StallKind {
 /// ```
 #[derive(Debug)]
 pub struct Trigger {
-    source: Source,
+    source: PressureFd,
     path: PathBuf,
     gone: bool,
-}
-
-/// Behind a trigger.
-#[derive(Debug)]
-enum Source {
-    /// A file of the kernel's, ready with `POLLPRI`.
-    Kernel(OwnedFd),
-    /// A FIFO or a socket, ready with `POLLIN`; what is sent means nothing and is thrown away.
-    Fifo(File),
-    Socket(UnixStream),
 }
 
 /// What the service manager offers in `MEMORY_PRESSURE_WATCH`.
@@ -95,7 +81,7 @@ impl Trigger {
     /// [`TriggerError::NoGroupFile`] where the own group shows no pressure (version 1, the root group),
     /// and [`TriggerError::Refused`] where the system refuses: mounted read-only (EROFS), the file is
     /// another user's (EACCES), without privilege a window that is no multiple of 2 s (EINVAL, on older
-    /// kernels EPERM), pressure turned off (EOPNOTSUPP, ENOENT).
+    /// kernels EPERM), pressure turned off (EOPNOTSUPP, ENOENT). Systems other than Linux have no triggers.
     pub fn register(
         root: &Root,
         kind: StallKind,
@@ -130,8 +116,7 @@ impl Trigger {
             stall.as_micros(),
             window.as_micros()
         );
-        Self::kernel(path, Some(line.as_bytes()))
-            .map_err(|source| TriggerError::refused(path, source))
+        Self::behind(PressureFd::kernel(path, Some(line.as_bytes())), path)
     }
 
     /// Takes what the service manager offers through `MEMORY_PRESSURE_WATCH` and
@@ -159,10 +144,8 @@ impl Trigger {
             .map(|text| STANDARD.decode(text.trim()))
             .transpose()?;
         let path = root.path(&value);
-        match Self::offered(&path, message.as_deref()) {
-            Ok(trigger) => Ok(Delegated::Offered(trigger)),
-            Err(source) => Err(TriggerError::refused(&path, source)),
-        }
+        let source = PressureFd::offered(&path, message.as_deref());
+        Self::behind(source, &path).map(Delegated::Offered)
     }
 
     /// Where it is registered.
@@ -179,7 +162,7 @@ impl Trigger {
     /// Whether readiness is `POLLPRI`, as for the kernel's own files, or else `POLLIN`. Only needed in a
     /// `poll(2)` of your own.
     pub fn is_priority(&self) -> bool {
-        matches!(self.source, Source::Kernel(_))
+        self.source.is_priority()
     }
 
     pub(crate) fn end(&mut self) {
@@ -189,73 +172,23 @@ impl Trigger {
     /// Throws away what a FIFO or socket has sent, which would keep it ready; the end of it is the
     /// end of the trigger. To be called when it was ready. Waits for nothing and allocates nothing.
     pub fn clear(&mut self) {
-        let mut scrap = [0; 512];
-        // So often at most: whoever writes faster than this is read next time.
-        for _ in 0..64 {
-            let read = match &mut self.source {
-                Source::Kernel(_) => return,
-                Source::Fifo(fifo) => fifo.read(&mut scrap),
-                Source::Socket(socket) => socket.read(&mut scrap),
-            };
-            match read {
-                Ok(0) => return self.end(),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => return self.end(),
-            }
+        if !self.source.clear() {
+            self.end();
         }
     }
 
-    fn kernel(path: &Path, message: Option<&[u8]>) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(message.is_some())
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-            .open(path)?;
-        if let Some(message) = message {
-            // One call: each write is a line of its own to the kernel.
-            let _ = file.write(message)?;
-        }
-        Ok(Self::new(Source::Kernel(file.into()), path))
+    pub(crate) fn source(&self) -> &PressureFd {
+        &self.source
     }
 
-    fn offered(path: &Path, message: Option<&[u8]>) -> io::Result<Self> {
-        let kind = std::fs::metadata(path)?.file_type();
-        if kind.is_socket() {
-            let mut socket = UnixStream::connect(path)?;
-            socket.write_all(message.unwrap_or_default())?;
-            socket.set_nonblocking(true)?;
-            return Ok(Self::new(Source::Socket(socket), path));
-        }
-        if !kind.is_fifo() {
-            return Self::kernel(path, message);
-        }
-        // Opened for writing too, a FIFO neither blocks nor ends when its writers come and go.
-        let mut fifo = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-            .open(path)?;
-        fifo.write_all(message.unwrap_or_default())?;
-        Ok(Self::new(Source::Fifo(fifo), path))
-    }
-
-    fn new(source: Source, path: &Path) -> Self {
-        Self {
-            source,
-            path: path.to_owned(),
-            gone: false,
-        }
-    }
-}
-
-impl AsFd for Trigger {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.source {
-            Source::Kernel(fd) => fd.as_fd(),
-            Source::Fifo(fifo) => fifo.as_fd(),
-            Source::Socket(socket) => socket.as_fd(),
+    fn behind(source: io::Result<PressureFd>, path: &Path) -> Result<Self, TriggerError> {
+        match source {
+            Ok(source) => Ok(Self {
+                source,
+                path: path.to_owned(),
+                gone: false,
+            }),
+            Err(source) => Err(TriggerError::refused(path, source)),
         }
     }
 }

@@ -114,6 +114,8 @@ fn counters_are_read_once_a_second_and_say_when() {
     assert_eq!(sample.surveyed_at, Some(sample.at));
 }
 
+// Inotify, too.
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 #[test]
 fn events_are_read_when_the_kernel_tells_of_them() {
     let machine = machine();
@@ -127,6 +129,8 @@ fn events_are_read_when_the_kernel_tells_of_them() {
     assert!(!sampler.sample(start + millis(2)).changed.any());
 }
 
+// Inotify, too.
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 #[test]
 fn a_limit_that_cannot_be_read_any_more_keeps_value_and_age() {
     let machine = machine();
@@ -146,6 +150,8 @@ fn a_limit_that_cannot_be_read_any_more_keeps_value_and_age() {
     );
 }
 
+// The resize at its end is told by inotify.
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 #[test]
 fn a_process_that_was_moved_is_unknown_until_it_is_found_again() {
     let machine = machine();

@@ -61,6 +61,34 @@ fn case_33_a_hidden_parent_limits() {
 }
 
 #[test]
+fn a_hidden_limit_counts_where_no_group_shows_its_usage() {
+    let machine = machine("/a", MEMORY);
+    level(&machine, "/sys/fs/cgroup/memory/a", NONE, "536870912");
+    machine.remove("/sys/fs/cgroup/memory/a/memory.usage_in_bytes");
+    machine.file("/proc/self/statm", "1000 300 100 1 0 200 0\n");
+    machine.assert_limit(512 * MIB, "cgroup-v1", Some("/sys/fs/cgroup/memory/a"));
+    let sample = machine.sample();
+    let binding = sample.binding.unwrap();
+    assert_eq!(binding.limit_bytes, 512 * MIB);
+    assert_eq!(Some(binding.unreclaimable_bytes), sample.resident_bytes);
+}
+
+#[test]
+fn a_hidden_limit_counts_where_only_the_parent_shows_its_usage() {
+    let machine = machine("/p/a", MEMORY);
+    level(&machine, "/sys/fs/cgroup/memory/p/a", NONE, "536870912");
+    machine.remove("/sys/fs/cgroup/memory/p/a/memory.usage_in_bytes");
+    level(&machine, "/sys/fs/cgroup/memory/p", NONE, "536870912");
+    machine.file("/sys/fs/cgroup/memory/p/memory.stat", "cache 1\n");
+    let sample = machine.sample();
+    let binding = sample.binding.unwrap();
+    assert_eq!(
+        (binding.limit_bytes, binding.unreclaimable_bytes),
+        (512 * MIB, MIB)
+    );
+}
+
+#[test]
 fn a_visible_parent_that_limits_is_named() {
     let machine = machine("/a/b", MEMORY);
     level(&machine, "/sys/fs/cgroup/memory/a/b", NONE, "536870912");

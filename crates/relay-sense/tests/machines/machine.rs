@@ -75,6 +75,15 @@ impl Machine {
         fs::remove_file(self.root().path(abs)).unwrap();
     }
 
+    /// What the numbers of `statm` count in.
+    #[expect(clippy::unused_self, reason = "a machine has pages")]
+    pub(crate) fn page_bytes(&self) -> u64 {
+        #[cfg(all(target_os = "linux", not(relay_portable)))]
+        return rustix::param::page_size() as u64;
+        #[cfg(any(relay_portable, not(target_os = "linux")))]
+        return 4096;
+    }
+
     pub(crate) fn root(&self) -> Root {
         Root::at(self.dir.path())
     }

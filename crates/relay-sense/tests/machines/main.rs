@@ -16,6 +16,9 @@ mod machine;
 mod minimum;
 mod mounts;
 mod no_alloc;
+// Only Linux has triggers, and tells of files that were written.
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 mod pressure;
 mod sampler;
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 mod watch;

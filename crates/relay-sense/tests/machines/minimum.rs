@@ -45,21 +45,20 @@ impl Limits {
     fn fixed(&self) -> Option<u64> {
         let Self {
             physical,
-            address_space,
-            data,
             ours,
             plain,
             old,
             configured,
             ..
         } = *self;
-        let all = [physical, address_space, data, ours, plain, old, configured];
+        let all = [physical, ours, plain, old, configured];
         all.into_iter().flatten().min()
     }
 
     fn smallest(&self) -> Option<u64> {
         let levels = self.levels.iter().copied();
-        levels.chain([self.fixed()]).flatten().min()
+        let others = [self.fixed(), self.address_space, self.data];
+        levels.chain(others).flatten().min()
     }
 
     /// The whole table of sources that set the smallest limit.

@@ -163,7 +163,7 @@ fn case_44_no_cgroup_mounts() {
     machine.assert_limit(16 * GIB, "physical", None);
     machine.assert_note("no mount shows");
 
-    let page_bytes = rustix::param::page_size() as u64;
+    let page_bytes = machine.page_bytes();
     let sample = machine.sample();
     assert_eq!(sample.scope, Scope::Process);
     assert_eq!(sample.unreclaimable_bytes, Some(300 * page_bytes));

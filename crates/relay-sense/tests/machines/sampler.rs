@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::machine::{GIB, MIB, Machine};
-use relay_sense::{Bound, Scope};
+use relay_sense::{Binding, Bound, Scope};
 
 const A: &str = "/sys/fs/cgroup/a";
 
@@ -105,6 +105,8 @@ fn version_1_usage_and_hidden_limit() {
     assert_eq!(sample.events.oom_kill, Some(2));
 }
 
+// By inotify; elsewhere within a second.
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 #[test]
 fn case_62_a_resize_is_seen_by_the_next_sample() {
     let machine = Machine::v2("/a", &[]);
@@ -172,6 +174,99 @@ fn a_limit_without_any_counter_is_held_against_the_resident_size() {
     assert_eq!(
         sample.headroom_bytes,
         Some(64 * MIB - sample.resident_bytes.unwrap())
+    );
+}
+
+/// What `/proc/self/limits` says of address space and data, in bytes.
+fn resource_limits(machine: &Machine, address_space: &str, data: &str) {
+    machine.file(
+        "/proc/self/limits",
+        &format!(
+            "Limit                     Soft Limit           Hard Limit           Units     \n\
+             Max data size             {data:<20} unlimited            bytes     \n\
+             Max address space         {address_space:<20} unlimited            bytes     \n"
+        ),
+    );
+}
+
+/// The kernel fails allocations by them, whatever the group and its siblings use.
+#[test]
+fn resource_limits_are_held_against_this_process_alone() {
+    let machine = Machine::v2("/a", &[]);
+    group(&machine, A, "max", 900 * MIB, "");
+    machine.file("/proc/self/statm", "40960 2560 100 1 0 10240 0\n");
+    let pages = |pages: u64| pages * machine.page_bytes();
+    resource_limits(&machine, "unlimited", &pages(20480).to_string());
+    let sample = machine.sample();
+    assert_eq!(sample.limit_bytes, Bound::Bytes(pages(20480)));
+    let data = sample.binding.unwrap();
+    assert_eq!(
+        (data.limit_bytes, data.unreclaimable_bytes),
+        (pages(20480), pages(10240))
+    );
+    assert_eq!(
+        (sample.binding_level, sample.current_bytes),
+        (None, Some(900 * MIB))
+    );
+
+    resource_limits(
+        &machine,
+        &pages(45056).to_string(),
+        &pages(20480).to_string(),
+    );
+    let mut sampler = machine.sampler();
+    let gauge = sampler.gauge();
+    let sample = sampler.sample(Instant::now());
+    assert_eq!(
+        sample.headroom_bytes,
+        Some(pages(4096)),
+        "of the address space"
+    );
+    machine.file("/proc/self/statm", "41060 2660 100 1 0 10340 0\n");
+    assert_eq!(gauge.headroom_bytes(), Some(pages(3996)));
+
+    machine.remove("/proc/self/statm");
+    resource_limits(&machine, "unlimited", &(1000 * MIB).to_string());
+    let headroom = machine.sample().headroom_bytes;
+    assert_eq!(
+        headroom,
+        Some(100 * MIB),
+        "the group's usage where that of the process is unknown"
+    );
+}
+
+#[test]
+fn every_level_that_was_read_is_told() {
+    let told = |binding: Option<Binding>| {
+        binding.map(|binding| (binding.limit_bytes / MIB, binding.unreclaimable_bytes / MIB))
+    };
+    let machine = Machine::v2("/a/b", &[]);
+    let b = "/sys/fs/cgroup/a/b";
+    group(&machine, b, "209715200", 100 * MIB, "");
+    machine.file(&format!("{b}/memory.high"), &(150 * MIB).to_string());
+    group(&machine, A, "524288000", 450 * MIB, "");
+    let sample = machine.sample();
+    assert_eq!(
+        (told(sample.binding), sample.binding_level),
+        (Some((500, 450)), Some(1))
+    );
+    assert_eq!(told(sample.own), Some((200, 100)));
+    assert_eq!(told(sample.throttle), Some((150, 100)));
+
+    machine.file(&format!("{A}/memory.high"), &(460 * MIB).to_string());
+    assert_eq!(
+        told(machine.sample().throttle),
+        Some((460, 450)),
+        "less room"
+    );
+
+    group(&machine, A, "max", 450 * MIB, "");
+    group(&machine, b, "max", 100 * MIB, "");
+    let sample = machine.sample();
+    assert_eq!(
+        (sample.own, sample.binding_level),
+        (None, None),
+        "the machine's memory binds"
     );
 }
 

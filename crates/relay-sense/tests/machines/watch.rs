@@ -1,10 +1,8 @@
 //! Being told of changes, by the real inotify over plain files, which tells the same of control groups.
 
-use std::io::Write;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use relay_sense::{Bound, Changes, Ready, Watch, wait};
+use relay_sense::{Bound, Changes, Ready, Waker, Watch, wait};
 
 use crate::machine::{MIB, Machine};
 
@@ -120,14 +118,20 @@ fn a_machine_without_groups_can_be_watched_in_vain() {
 }
 
 #[test]
-fn a_wait_ends_by_the_caller_s_descriptor_or_by_time() {
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    let ready = |timeout| wait(None, None, Some(reader.as_fd()), timeout).unwrap();
+fn a_wait_ends_by_the_waker_or_by_time() {
+    let waker = Waker::new().unwrap();
+    let ready = |timeout| wait(None, None, Some(&waker), timeout).unwrap();
     assert_eq!(ready(Some(Duration::from_millis(1))), Ready::default());
-    writer.write_all(b"x").unwrap();
+    waker.wake();
+    waker.wake();
     assert!(ready(None).wake);
-    drop(writer);
-    assert!(ready(None).wake, "its end is told, too");
+    assert!(ready(None).wake, "until it is cleared");
+    waker.clear();
+    assert_eq!(ready(Some(Duration::ZERO)), Ready::default());
+    let other = waker.clone();
+    let thread = std::thread::spawn(move || other.wake());
+    assert!(ready(None).wake, "from another thread");
+    thread.join().unwrap();
 
     let nothing = wait(None, None, None, Some(Duration::from_micros(10))).unwrap();
     assert_eq!(nothing, Ready::default());

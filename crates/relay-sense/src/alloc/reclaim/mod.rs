@@ -8,7 +8,7 @@
 
 mod allocator;
 mod effort;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu", not(relay_portable)))]
 mod glibc;
 #[cfg(feature = "jemalloc")]
 mod jemalloc;
@@ -17,7 +17,7 @@ mod mimalloc;
 
 pub use allocator::{Allocator, AllocatorStats};
 pub use effort::Effort;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu", not(relay_portable)))]
 pub use glibc::Glibc;
 #[cfg(feature = "jemalloc")]
 pub use jemalloc::Jemalloc;
@@ -28,8 +28,7 @@ use std::time::{Duration, Instant};
 
 use super::{Heap, heap};
 use crate::Root;
-use crate::file::HeldFile;
-use crate::text;
+use crate::resident::Resident;
 
 /// No purge takes that long.
 const FAR: Duration = Duration::from_hours(24);
@@ -50,8 +49,7 @@ const FAR: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub struct Reclaimer {
     allocators: Vec<Box<dyn Allocator>>,
-    statm: Option<HeldFile>,
-    page_bytes: u64,
+    resident: Resident,
     /// When the last purge ended, and how long it took.
     last: Option<(Instant, Duration)>,
 }
@@ -99,7 +97,7 @@ impl Reclaimer {
             Box::new(Jemalloc::new()),
             #[cfg(feature = "mimalloc")]
             Box::new(Mimalloc::new()),
-            #[cfg(all(target_os = "linux", target_env = "gnu"))]
+            #[cfg(all(target_os = "linux", target_env = "gnu", not(relay_portable)))]
             Box::new(Glibc::new()),
         ];
         Self::of(root, allocators)
@@ -109,8 +107,7 @@ impl Reclaimer {
     pub fn of(root: &Root, allocators: Vec<Box<dyn Allocator>>) -> Self {
         Self {
             allocators,
-            statm: HeldFile::open(&root.path("/proc/self/statm")).ok(),
-            page_bytes: rustix::param::page_size() as u64,
+            resident: Resident::open(root),
             last: None,
         }
     }
@@ -130,7 +127,7 @@ impl Reclaimer {
                 return Reclaim::TooSoon { wait };
             }
         }
-        let resident_before = self.resident_bytes();
+        let resident_before = self.resident.bytes().ok();
         let live = heap().map(Heap::live_bytes);
         if let (Some(resident), Some(live)) = (resident_before, live)
             && !effort.is_worth(resident.saturating_sub(live), resident)
@@ -147,19 +144,10 @@ impl Reclaimer {
         self.last = Some((end, end - start));
         Reclaim::Done(Reclaimed {
             resident_before,
-            resident_after: self.resident_bytes(),
+            resident_after: self.resident.bytes().ok(),
             took: end - start,
             is_complete,
         })
-    }
-
-    /// The second number of `statm`, in pages.
-    fn resident_bytes(&self) -> Option<u64> {
-        let pages = self.statm.as_ref()?.value(|statm| {
-            let mut numbers = statm.split(|byte| *byte == b' ');
-            text::number(numbers.nth(1)?)
-        })??;
-        pages.checked_mul(self.page_bytes)
     }
 }
 
