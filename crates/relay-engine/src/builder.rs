@@ -1,6 +1,7 @@
 //! One `with_…` for each part of an engine, each part with a working default.
 
 use crate::adapter::{Adapter, AdapterOptions};
+use crate::blackbox::BlackboxConfig;
 use crate::emitter::{Emitter, EmitterOptions};
 use crate::engine::Engine;
 use crate::error::BuildError;
@@ -27,6 +28,7 @@ pub struct EngineBuilder {
     pub(crate) pool: PoolConfig,
     pub(crate) pools: Vec<Arc<dyn Pool>>,
     pub(crate) pressure_watch: Delegated,
+    pub(crate) blackbox: BlackboxConfig,
     pub(crate) mode: Mode,
     pub(crate) source_fairness: bool,
     pub(crate) drain: Duration,
@@ -48,6 +50,7 @@ impl Default for EngineBuilder {
             pool: PoolConfig::default(),
             pools: Vec::new(),
             pressure_watch: Delegated::NotOffered,
+            blackbox: BlackboxConfig::default(),
             mode: Mode::Enforce,
             source_fairness: true,
             drain: Duration::from_secs(10),
@@ -151,6 +154,12 @@ impl EngineBuilder {
     /// stall monitor off it listens to nobody.
     pub fn with_pressure_watch(mut self, offered: Delegated) -> Self {
         self.pressure_watch = offered;
+        self
+    }
+
+    /// Where and how the engine records what happens; into memory by default.
+    pub fn with_blackbox(mut self, config: BlackboxConfig) -> Self {
+        self.blackbox = config;
         self
     }
 

@@ -6,13 +6,17 @@
 mod size;
 
 use crate::actuate::{Peak, Sizer};
+use crate::blackbox::Lag;
+use crate::delivery::EmitCounts;
 use crate::pulse::Tick;
+use crate::sketch::Sketch;
 use relay_event::{
     Code, Component, DropReason, ErrorBus, ErrorEvent, QueuePressure, Severity, Signal,
     SubscriptionId, SubscriptionMonitor,
 };
+use relay_forensics::Name;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A queue is saturated from here …
@@ -60,6 +64,10 @@ pub(crate) struct Watch {
     is_saturated: bool,
     episode: Option<Episode>,
     drops: [Drops; DROPS.len()],
+    /// How a recording names it, and what its emitter counts.
+    name: Name,
+    counts: Option<Arc<EmitCounts>>,
+    lag: Lag,
 }
 
 /// Publishers are held back.
@@ -110,7 +118,50 @@ impl Watch {
             is_saturated: false,
             episode: None,
             drops: [Drops::default(); DROPS.len()],
+            name: Name::NONE,
+            counts: None,
+            lag: Lag::default(),
         }
+    }
+
+    /// The same, of an emitter that a recording names so and that counts there.
+    pub(crate) fn recorded_as(mut self, name: Name, counts: Arc<EmitCounts>) -> Self {
+        self.name = name;
+        self.counts = Some(counts);
+        self
+    }
+
+    pub(crate) fn name(&self) -> Name {
+        self.name
+    }
+
+    pub(crate) fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// How the queue was when it was looked at last.
+    pub(crate) fn pressure(&self) -> &QueuePressure {
+        &self.seen
+    }
+
+    /// How long the oldest event has waited at most, then; called once a snapshot.
+    pub(crate) fn lag(&mut self, since: Duration) -> Duration {
+        let (put, queued) = (self.seen.put_events, self.seen.queued_events);
+        self.lag.look(since, put, queued)
+    }
+
+    pub(crate) fn durations(&self) -> Option<&Sketch> {
+        self.counts.as_ref().map(|counts| &counts.durations)
+    }
+
+    pub(crate) fn is_failing(&self) -> bool {
+        let counts = self.counts.as_ref();
+        counts.is_some_and(|counts| counts.failing.load(Relaxed))
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        let counts = self.counts.as_ref();
+        counts.map_or(0, |counts| counts.failures.load(Relaxed))
     }
 
     pub(crate) fn id(&self) -> SubscriptionId {

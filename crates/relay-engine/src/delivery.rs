@@ -3,6 +3,7 @@
 use crate::breaker::{CircuitBreaker, Permit};
 use crate::emitter::{EmitError, Emitted, Emitter, EmitterOptions};
 use crate::health::{Health, HealthRegistry};
+use crate::sketch::Sketch;
 use crate::slots::{EmitterPool, Slot, Slots};
 use crate::stop::Stop;
 use relay_control::{Backoff, Outcome as Called};
@@ -25,7 +26,11 @@ const LAST_MOMENT: Duration = Duration::from_millis(100);
 pub(crate) struct EmitCounts {
     pub(crate) batches: AtomicU64,
     pub(crate) failures: AtomicU64,
+    /// Set while attempts fail: an episode is reported once, however long it lasts.
+    pub(crate) failing: AtomicBool,
     duration: metrics::Histogram,
+    /// The same, to be read back.
+    pub(crate) durations: Sketch,
 }
 
 impl EmitCounts {
@@ -36,7 +41,9 @@ impl EmitCounts {
         Self {
             batches: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
             duration,
+            durations: Sketch::default(),
         }
     }
 }
@@ -54,8 +61,6 @@ pub(crate) struct Sender {
     pub(crate) errors: ErrorBus,
     pub(crate) health: HealthRegistry,
     pub(crate) counts: Arc<EmitCounts>,
-    /// Set while attempts fail: an episode is reported once, however long it lasts.
-    pub(crate) failing: AtomicBool,
     /// Fired when the time to drain is over.
     pub(crate) give_up: Stop,
     pub(crate) guard: PanicGuard,
@@ -162,6 +167,7 @@ async fn send(sender: Arc<Sender>, mut batch: Batch) -> Batch {
         let took = started.elapsed();
         sender.counts.batches.fetch_add(1, Relaxed);
         sender.counts.duration.record(took);
+        sender.counts.durations.record(took);
         // The health that the breaker sets comes after that of the attempt.
         let outcome = outcome_of(&result, took);
         let wait = sender.settle(&mut batch, result);
@@ -243,7 +249,7 @@ impl Sender {
     }
 
     fn failed(&self, error: &EmitError) {
-        if !self.failing.swap(true, Relaxed) {
+        if !self.counts.failing.swap(true, Relaxed) {
             self.report(Severity::Warning, error);
             self.health
                 .set(&self.component, Health::Degraded(error.to_string()));
@@ -251,7 +257,7 @@ impl Sender {
     }
 
     fn recovered(&self) {
-        if self.failing.swap(false, Relaxed) {
+        if self.counts.failing.swap(false, Relaxed) {
             let event = ErrorEvent::new(Code::EmitterStart, Severity::Info, self.component.clone());
             self.errors
                 .publish(event.signal(Signal::Recovered).detail("delivers again"));

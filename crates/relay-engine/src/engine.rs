@@ -13,7 +13,7 @@ use crate::telemetry;
 use crate::tuning::{Settings, Tuning};
 use relay_control::{BufferConfig, InvalidConfig};
 use relay_event::{Bus, Code, Component, ErrorBus, ErrorEvent, Gate, Severity, Signal};
-use relay_forensics::Recorder;
+use relay_forensics::{PreviousRun, Recorder};
 use relay_sense::Detection;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
@@ -24,7 +24,8 @@ use tokio::task::JoinSet;
 /// What emitters get for closing when the time to drain is over.
 const EMITTER_GRACE: Duration = Duration::from_secs(1);
 
-/// A running engine. Dropping it without [`shutdown`](Self::shutdown) stops everything without draining.
+/// A running engine. Dropping it without [`shutdown`](Self::shutdown) stops everything without draining. Either way the
+/// black box says that the end was intended, unless it is dropped by a panic.
 ///
 /// See the [crate page](crate) for an example.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Engine {
     pub(crate) clock: Option<ByteClock>,
     pub(crate) handlers: Vec<JoinHandle<()>>,
     pub(crate) wanted: Arc<Wanted>,
+    /// The recording has its last word.
+    pub(crate) is_over: bool,
 }
 
 /// A shutdown that the engine itself asks for.
@@ -108,9 +111,15 @@ impl Engine {
         PacedPublisher::new(self.parts.external.clone(), pace, interval)
     }
 
-    /// The last ticks of the pulse.
+    /// The black box: what happened, and the last looks of the pulse.
     pub fn recorder(&self) -> &Recorder {
-        &self.parts.recorder
+        &self.parts.blackbox.recorder
+    }
+
+    /// How the run before this one ended, when its recording was found; without the records, which are in the file that
+    /// it names.
+    pub fn previous_exit(&self) -> Option<&PreviousRun> {
+        self.parts.blackbox.previous.as_ref()
     }
 
     /// Everything about it.
@@ -134,7 +143,8 @@ impl Engine {
     }
 
     /// Shuts down in order: the gate closes, adapters finish, the bus closes, emitters drain, and what is not
-    /// delivered when `deadline` is over is counted as abandoned. Returns the final state.
+    /// delivered when `deadline` is over is counted as abandoned. Returns the final state. The black box then says that the
+    /// run ended as intended.
     ///
     /// # Cancel safety
     ///
@@ -149,6 +159,7 @@ impl Engine {
                 .signal(Signal::Degraded)
                 .with("deadline_seconds", deadline.as_secs_f64()),
         );
+        parts.blackbox.drain_started(deadline);
         parts.gate.close();
         self.stop_adapters.stop();
         let _ = tokio::time::timeout_at(end, join_all(&mut self.adapters)).await;
@@ -183,6 +194,10 @@ impl Engine {
         for handler in self.handlers.drain(..) {
             let _ = handler.join();
         }
+        if !self.is_over {
+            self.is_over = true;
+            self.parts.blackbox.finish();
+        }
     }
 }
 
@@ -208,6 +223,16 @@ impl Observer {
     /// The error bus.
     pub fn errors(&self) -> &ErrorBus {
         &self.0.errors
+    }
+
+    /// The black box.
+    pub fn recorder(&self) -> &Recorder {
+        &self.0.blackbox.recorder
+    }
+
+    /// As [`Engine::previous_exit`].
+    pub fn previous_exit(&self) -> Option<&PreviousRun> {
+        self.0.blackbox.previous.as_ref()
     }
 
     /// Gives a running engine other numbers: from its next tick on the pulse works by them. The laws begin anew, so

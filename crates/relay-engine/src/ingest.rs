@@ -1,6 +1,7 @@
 //! The way in, and its account: `received = accepted + refused by reason`.
 
 use crate::elastic::PoolBounds;
+use crate::sketch::Sketch;
 use crate::workers::Workers;
 use relay_event::{
     Bus, ByteBudget, Code, Component, ErrorBus, ErrorEvent, Event, Gate, Permit, Priority, Reason,
@@ -38,6 +39,8 @@ struct Inner {
     accepted: AtomicU64,
     refused: [AtomicU64; RefusalReason::ALL.len()],
     publish_duration: metrics::Histogram,
+    /// The same, to be read back.
+    publish_durations: Sketch,
 }
 
 /// Why an event was not accepted.
@@ -209,6 +212,7 @@ impl Ingest {
             received: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            publish_durations: Sketch::default(),
         }))
     }
 
@@ -271,7 +275,9 @@ impl Ingest {
         let began = is_timed(counts.0.load(Relaxed), counts.1.load(Relaxed)).then(Instant::now);
         let published = self.0.bus.try_publish(event);
         if let Some(began) = began {
-            self.0.publish_duration.record(began.elapsed());
+            let took = began.elapsed();
+            self.0.publish_duration.record(took);
+            self.0.publish_durations.record(took);
         }
         match published {
             Ok(_) => Ok(()),
@@ -308,6 +314,11 @@ impl Ingest {
     /// Workers for this adapter, beginning with the most.
     pub fn workers(&self, bounds: PoolBounds) -> Workers {
         Workers::new(&self.0.component, bounds, self.0.errors.clone())
+    }
+
+    /// How long publishing took, of the publishes that were timed.
+    pub(crate) fn publish_durations(&self) -> &Sketch {
+        &self.0.publish_durations
     }
 
     /// Its account.

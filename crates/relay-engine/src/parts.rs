@@ -1,10 +1,12 @@
 //! What the parts of an engine share, and what can be seen of it from outside.
 
 use crate::actuate::{Actuators, Board, Intake, Pace, PoolTable, Sizer};
+use crate::blackbox::{Blackbox, Panics, Tape};
 use crate::breaker::{BreakerStatus, CircuitBreaker};
 use crate::builder::EngineBuilder;
 use crate::congestion::Watch;
 use crate::delivery::EmitCounts;
+use crate::emitter::{Emitter, EmitterOptions};
 use crate::error::BuildError;
 use crate::health::HealthRegistry;
 use crate::ingest::{ARRIVING_PERCENT, Ingest};
@@ -22,7 +24,7 @@ use relay_event::{
     Bus, ByteBudget, Code, Component, EarlyDrop, ErrorBus, ErrorEvent, Gate, Priority, Severity,
     SubscriptionMonitor,
 };
-use relay_forensics::{PanicGuard, Panicked, Recorder};
+use relay_forensics::PanicGuard;
 use relay_sense::{Detection, Waker};
 use std::collections::HashSet;
 use std::fmt;
@@ -43,7 +45,7 @@ pub(crate) struct Parts {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) sentry: Arc<Sentry>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) recorder: Recorder,
+    pub(crate) blackbox: Blackbox,
     pub(crate) guard: PanicGuard,
     pub(crate) ingests: Vec<(Arc<str>, Ingest)>,
     pub(crate) outlets: Mutex<Vec<Outlet>>,
@@ -71,7 +73,7 @@ impl Parts {
     pub(crate) fn new(
         builder: &EngineBuilder,
         detection: Detection,
-        recorder: Recorder,
+        blackbox: Blackbox,
     ) -> Result<Self, BuildError> {
         let off = builder.mode == Mode::Off;
         // The first tick of the pulse sets the size; until then nothing is admitted.
@@ -89,6 +91,12 @@ impl Parts {
         }
         let sentry = Sentry::new(gate.clone(), Waker::new()?, enforces);
         let external = Bus::new("external");
+        let health = HealthRegistry::default();
+        blackbox.crash.describe(&builder.root, &health);
+        let panics = Panics {
+            errors: builder.errors.clone(),
+            reports: blackbox.crash.clone(),
+        };
         let ingest = |id: &Arc<str>| {
             let (gate, arriving) = (gate.clone(), arriving.clone());
             Ingest::with_arriving(
@@ -111,13 +119,13 @@ impl Parts {
             external,
             internal: Bus::new("internal"),
             errors: builder.errors.clone(),
-            health: HealthRegistry::default(),
+            health,
             view: Arc::default(),
             mailbox: Arc::default(),
             sentry: Arc::new(sentry),
             desk: Arc::default(),
-            recorder,
-            guard: panic_guard(builder.errors.clone()),
+            guard: panics.guard(),
+            blackbox,
             outlets: Mutex::default(),
             watches: Arc::default(),
             pools: Arc::new(Mutex::new(builder.pools.clone())),
@@ -173,6 +181,33 @@ impl Parts {
             Arc::clone(&self.pace),
             self.mode == Mode::Enforce,
         )
+    }
+
+    /// Tells the black box who there will be: later it may not allocate.
+    pub(crate) fn introduce(
+        &self,
+        tape: &mut Tape,
+        emitters: &[(Arc<str>, Box<dyn Emitter>, EmitterOptions)],
+    ) {
+        let emitters = || {
+            emitters
+                .iter()
+                .map(|(id, ..)| Component::emitter(id.clone()))
+        };
+        let adapters = self
+            .ingests
+            .iter()
+            .map(|(id, _)| Component::adapter(id.clone()));
+        for component in adapters.chain(emitters()) {
+            self.blackbox.journal.know(&component);
+        }
+        let ingests = self.ingests.iter().map(|(_, ingest)| ingest.clone());
+        let tasks = tokio::runtime::Handle::try_current();
+        tape.look_at(
+            ingests.collect(),
+            emitters().map(|component| component.to_string()),
+            tasks.ok().map(|runtime| runtime.metrics()),
+        );
     }
 
     pub(crate) fn report_lifecycle(&self, code: Code, component: &Component, kind: &'static str) {
@@ -345,15 +380,6 @@ impl EmitCounts {
             failures: self.failures.load(Relaxed),
         }
     }
-}
-
-/// Reports each panic of a guarded task or thread as one error event.
-fn panic_guard(errors: ErrorBus) -> PanicGuard {
-    PanicGuard::new(move |panicked: &Panicked| {
-        let component = panicked.component.parse().unwrap_or(Component::Engine);
-        let event = ErrorEvent::new(Code::Panic, Severity::Error, component);
-        errors.publish(event.detail(panicked.to_string()));
-    })
 }
 
 fn bus_state(bus: &Bus) -> BusState {

@@ -2,6 +2,7 @@
 //! start and waits for nobody.
 
 use crate::actuate::{Actuators, GovernorHistory, Orders, Situation};
+use crate::blackbox::{Moment, Queues, Tape};
 use crate::congestion::Watch;
 use crate::knobs::Knobs;
 use crate::levels::Levels;
@@ -9,10 +10,10 @@ use crate::reclaimer::Desk;
 use crate::report::Reporter;
 use crate::sentry::Sentry;
 use crate::share::Shares;
+use crate::sketch::Recent;
 use crate::stall::StallMonitor;
-use crate::tape::Tape;
 use crate::tuning::{Mailbox, Settings};
-use relay_control::{Decision, Input, Memory, Outlook, PaceInput, Plan, Reading};
+use relay_control::{Decision, Input, Level, Memory, Outlook, PaceInput, Plan, Reading};
 use relay_event::ErrorBus;
 use relay_sense::{Bound, PressureSample, Sample, Sampler, alloc};
 use std::fmt;
@@ -152,6 +153,7 @@ pub(crate) struct Pulse {
     pub(crate) mode: Mode,
     pub(crate) started: Instant,
     pub(crate) seen: Seen,
+    pub(crate) emitting: Recent,
     /// Called once when memory stays in emergency.
     pub(crate) on_emergency: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -166,7 +168,7 @@ pub(crate) struct Seen {
 
 impl Pulse {
     /// Runs until the view says stop; the waker ends a wait early, and so do a limit that is written and a stall.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(&mut self) {
         if let Err(error) = relay_sense::lock_stack() {
             tracing::debug!("the stack of the pulse is not locked in memory: {error}");
         }
@@ -228,9 +230,13 @@ impl Pulse {
             },
             since,
         );
+        let due = self.tape.due(since, &sample, outlook);
+        let rests = wait > self.settings.interval;
+        let wait = self.tape.limit_wait(wait, outlook);
         // Skipped while an emitter is being added: the pulse waits for nobody.
         let watches = Arc::clone(&self.watches);
         let mut watches = watches.try_lock().ok();
+        let sees_queues = watches.is_some();
         let queues = watches
             .as_deref_mut()
             .map_or(Default::default(), Vec::as_mut_slice);
@@ -250,7 +256,6 @@ impl Pulse {
         if purge && self.mode == Mode::Enforce {
             self.desk.ask_purge();
         }
-        self.tape.record(&sample, &decision, &self.knobs);
         self.reporter
             .report(&sample, &decision, &orders, self.stalls.level(), &tick);
         self.actuators.carry_out(
@@ -261,6 +266,24 @@ impl Pulse {
             &tick,
         );
         self.watch_queues(&tick, &decision, queues);
+        if due.is_some() {
+            let emitting = self
+                .emitting
+                .look(since, queues.iter().filter_map(Watch::durations));
+            self.tape.record(Moment {
+                since,
+                sample: &sample,
+                decision: &decision,
+                outlook,
+                stall,
+                knobs: &self.knobs,
+                queues: sees_queues.then(|| Queues::of(since, queues)),
+                emitting,
+            });
+            if self.tape.wants_vitals(since, rests) {
+                self.desk.ask_vitals();
+            }
+        }
         self.view.publish(&Observation {
             number: tick.number,
             sample,
@@ -273,6 +296,10 @@ impl Pulse {
             pace_factor: self.settings.throttle.factor(),
             governor: self.actuators.history,
         });
+        // Only now: how much room there is for a report, the reclaimer takes from the view.
+        if decision.level >= Level::Critical && decision.previous_level < Level::Critical {
+            self.desk.ask_dump();
+        }
         wait
     }
 

@@ -1,11 +1,14 @@
 //! The second thread of an engine: what takes long or allocates, and so is not the pulse's.
 //!
-//! It purges the allocator when the pulse asks for it, and finds the groups of the process anew when they have changed.
+//! It purges the allocator when the pulse asks for it, finds the groups of the process anew when they have changed, reads
+//! what only the black box wants to know, and writes a report when memory became critical.
 
+use crate::blackbox::{CrashReports, Vitals};
+use crate::pulse::View;
 use crate::sentry::Sentry;
 use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity};
 use relay_sense::alloc::{self, Effort, Reclaim, Reclaimed};
-use relay_sense::{Bound, Root, Sampler};
+use relay_sense::{Bound, Process, Root, Sampler};
 use std::mem;
 use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,9 +18,15 @@ use std::time::Duration;
 const PURGE: u8 = 1;
 const REFRESH: u8 = 2;
 const STOP: u8 = 4;
+const VITALS: u8 = 8;
+const DUMP: u8 = 16;
 
 /// The groups are looked for again at most so often: it opens a few dozen files.
 const REFRESH_PERIOD: Duration = Duration::from_secs(1);
+
+/// A report copies the recording and makes text of its end: with less room than so many times its size there is none, or
+/// it would be the end that it tells of.
+const DUMP_ROOM: u64 = 8;
 
 /// What the pulse asks of the reclaimer, and gets from it. Asking neither waits nor allocates.
 #[derive(Debug, Default)]
@@ -41,6 +50,11 @@ pub(crate) struct Reclaimer {
     pub(crate) errors: ErrorBus,
     pub(crate) root: Root,
     pub(crate) fixed_limit: Bound,
+    pub(crate) view: Arc<View>,
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) reports: CrashReports,
+    /// Size of the recording.
+    pub(crate) recording_bytes: u64,
 }
 
 // === impl Desk ===
@@ -54,6 +68,16 @@ impl Desk {
     /// The groups of the process have changed.
     pub(crate) fn ask_refresh(&self) {
         self.ask(REFRESH);
+    }
+
+    /// What the recorder wants to know should be read.
+    pub(crate) fn ask_vitals(&self) {
+        self.ask(VITALS);
+    }
+
+    /// Memory became critical.
+    pub(crate) fn ask_dump(&self) {
+        self.ask(DUMP);
     }
 
     pub(crate) fn stop(&self) {
@@ -88,6 +112,7 @@ impl Reclaimer {
     pub(crate) fn run(self) {
         let _ = self.desk.thread.set(thread::current());
         let mut allocators = alloc::Reclaimer::new(&self.root);
+        let mut process = Process::open(&self.root);
         loop {
             let asked = self.desk.asked.swap(0, AcqRel);
             if asked & STOP != 0 {
@@ -99,6 +124,13 @@ impl Reclaimer {
                 && let Reclaim::Done(done) = allocators.reclaim(&Effort::default())
             {
                 self.report(&done);
+            }
+            if asked & VITALS != 0 {
+                self.vitals
+                    .read(&mut process, &mut allocators, &self.errors);
+            }
+            if asked & DUMP != 0 {
+                self.dump();
             }
             if asked & REFRESH != 0 {
                 self.refresh();
@@ -132,6 +164,22 @@ impl Reclaimer {
         };
         drop(before);
         self.sentry.wake();
+    }
+
+    fn dump(&self) {
+        let Some(last) = self.view.last().filter(|_| self.reports.is_on()) else {
+            return;
+        };
+        let room = last.sample.headroom_bytes.unwrap_or(0);
+        if room < self.recording_bytes.saturating_mul(DUMP_ROOM) {
+            return;
+        }
+        let reason = format!(
+            "memory is {}: {} bytes unreclaimable, {room} bytes left",
+            last.decision.level,
+            last.sample.unreclaimable_bytes.unwrap_or(0)
+        );
+        self.reports.dump("monitor:memory", &reason, &self.errors);
     }
 
     fn report(&self, done: &Reclaimed) {

@@ -34,6 +34,8 @@ struct Told {
     state: GovernorState,
     scale: f64,
     rate: Option<f64>,
+    /// Why the rate is what it is.
+    reason: &'static str,
     ledger_bytes: u64,
     floor: u8,
     shed: bool,
@@ -66,6 +68,7 @@ impl Reporter {
             state: decision.governor.state,
             scale: decision.governor.scale,
             rate: orders.rate_bytes_per_second,
+            reason: decision.reason.as_str(),
             ledger_bytes: decision.ledger_bytes,
             floor: decision.floor,
             shed: orders.shed,
@@ -151,6 +154,7 @@ impl Reporter {
                     .signal(signal)
                     .with("from", told.state.as_str())
                     .with("to", now.state.as_str())
+                    .with("scale", now.scale)
                     .with("decision", tick.number),
             );
         }
@@ -160,6 +164,7 @@ impl Reporter {
                 info(Code::GovernorScale)
                     .with("from", told.scale)
                     .with("to", now.scale)
+                    .with("state", now.state.as_str())
                     .with("cause", scale_cause(told, now))
                     .with("pressure", decision.pressure.unwrap_or(0.0))
                     .with("decision", tick.number),
@@ -180,7 +185,8 @@ impl Reporter {
         if !quiet && moved(told.rate, now.rate) {
             let event = info(Code::GateRate)
                 .with("from_bytes_per_second", told.rate.unwrap_or(f64::INFINITY))
-                .with("to_bytes_per_second", now.rate.unwrap_or(f64::INFINITY));
+                .with("to_bytes_per_second", now.rate.unwrap_or(f64::INFINITY))
+                .with("reason", now.reason);
             self.errors.publish(event);
             self.rate_told_at = Some(at);
         } else {

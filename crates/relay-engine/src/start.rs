@@ -2,6 +2,7 @@
 
 use crate::actuate::{Actuators, Sizer};
 use crate::adapter::AdapterContext;
+use crate::blackbox::Tape;
 use crate::builder::EngineBuilder;
 use crate::congestion::Watch;
 use crate::delivery::{self, EmitCounts, Sender};
@@ -18,11 +19,11 @@ use crate::reclaimer::Reclaimer;
 use crate::report::Reporter;
 use crate::sentry::ByteClock;
 use crate::share::Shares;
+use crate::sketch::Recent;
 use crate::slots::EmitterPool;
 use crate::stall::StallMonitor;
 use crate::stop::{Stop, Stopper};
 use crate::supervise::Supervisor;
-use crate::tape::{self, Tape};
 use crate::telemetry;
 use crate::trigger;
 use crate::tuning::Settings;
@@ -34,7 +35,6 @@ use relay_sense::{Bound, Root, Sampler};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 use tokio::task::JoinSet;
@@ -77,11 +77,12 @@ impl Engine {
         let stall = builder.stall.clone();
         let pool = builder.pool.clone();
 
-        let (recorder, tape) = tape::recording()?;
+        let oom_kills = sampler.sample(Instant::now()).events.oom_kill;
+        let (blackbox, mut tape, news) = builder.blackbox.open(&detection, oom_kills)?;
         let (stop_adapters, stop) = Stopper::new();
         let (give_up, give_up_seen) = Stopper::new();
         let mut engine = Self {
-            parts: Arc::new(Parts::new(&builder, detection, recorder)?),
+            parts: Arc::new(Parts::new(&builder, detection, blackbox)?),
             stop_adapters,
             give_up,
             adapters: JoinSet::new(),
@@ -91,8 +92,12 @@ impl Engine {
             clock: None,
             handlers: Vec::new(),
             wanted: Arc::default(),
+            is_over: false,
         };
+        engine.parts.blackbox.tap(&engine.parts.errors);
         engine.start_handlers(builder.handlers, builder.shutdown_on_fatal)?;
+        news.tell(&engine.parts.errors);
+        engine.parts.introduce(&mut tape, &builder.emitters);
         let mut stalls = StallMonitor::try_new(&stall, &root, &engine.parts.errors)?;
         stalls.listen(trigger::choose(builder.pressure_watch, &stall, &root));
         engine.start_reclaimer(root, fixed_limit)?;
@@ -172,7 +177,8 @@ impl Engine {
     ) -> Result<(), BuildError> {
         let parts = &self.parts;
         let wanted = Arc::clone(&self.wanted);
-        let mut pulse = Pulse {
+        // On the heap: its stack is small, and unoptimised code copies what it passes on.
+        let mut pulse = Box::new(Pulse {
             sampler,
             settings,
             mailbox: Arc::clone(&parts.mailbox),
@@ -196,8 +202,9 @@ impl Engine {
             mode: parts.mode,
             started: Instant::now(),
             seen: Seen::default(),
+            emitting: Recent::default(),
             on_emergency: Some(Box::new(move || wanted.ask(true))),
-        };
+        });
         parts.sentry.use_gauge(pulse.sampler.gauge());
         // The first tick here, so that nothing is admitted before the ledger has its size.
         pulse.tick(Instant::now());
@@ -233,6 +240,10 @@ impl Engine {
             errors: self.parts.errors.clone(),
             root,
             fixed_limit,
+            view: Arc::clone(&self.parts.view),
+            vitals: Arc::clone(&self.parts.blackbox.vitals),
+            reports: self.parts.blackbox.crash.clone(),
+            recording_bytes: self.parts.blackbox.recorder.size_bytes() as u64,
         };
         let guarded = self
             .parts
@@ -295,8 +306,12 @@ impl Engine {
         if let Some(share) = parts.share_bytes().filter(|_| shares) {
             subscription.set_limits(None, Some(share));
         }
-        let mut watch =
-            Watch::new(parts.external.name(), subscription.monitor()).of_emitter(id.clone());
+        let counts = Arc::new(EmitCounts::new(&id));
+        let journal = &parts.blackbox.journal;
+        let mut watch = Watch::new(parts.external.name(), subscription.monitor())
+            .of_emitter(id.clone())
+            .recorded_as(journal.name(&component.to_string()), Arc::clone(&counts));
+        journal.know(watch.component());
         watch.shares = shares;
         if !off {
             watch.sizer = sizer;
@@ -310,7 +325,6 @@ impl Engine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(watch);
-        let counts = Arc::new(EmitCounts::new(&id));
         let bounds = options.bounds(&*emitter);
         let pool = EmitterPool::new(
             &component,
@@ -342,7 +356,6 @@ impl Engine {
             errors: parts.errors.clone(),
             health: parts.health.clone(),
             counts,
-            failing: AtomicBool::new(false),
             give_up,
             guard: parts.guard.clone(),
         };

@@ -64,6 +64,9 @@ impl Telemetry {
         actuators::show(&state);
         knobs(&state);
         senses(&state);
+        if let Some(previous) = self.engine.previous_exit() {
+            gauge!("relay_previous_exit_info", "reason" => previous.reason()).set(1.0);
+        }
         self.errors();
     }
 

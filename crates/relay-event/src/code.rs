@@ -131,6 +131,10 @@ codes! {
     EventDropped = "EVENT_DROPPED", "event_dropped", "accepted events were dropped";
     /// A component panicked.
     Panic = "PANIC", "panic", "a component panicked";
+    /// The run before this one did not end as intended.
+    PreviousExit = "PREVIOUS_EXIT", "previous_exit", "the run before this one did not end as intended";
+    /// The black box or a crash report cannot be written as wanted; work goes on.
+    BlackboxFail = "BLACKBOX_FAIL", "blackbox_failed", "the black box is not as it should be";
     /// The state of the components at start.
     HealthCheck = "HEALTH_CHECK", "health_check", "health of the components";
     /// The configuration was read again; with the severity error, it has a mistake and nothing changed.

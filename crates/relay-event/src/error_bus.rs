@@ -38,8 +38,8 @@ use broadcast::Broadcast;
 use counts::Counts;
 use folding::Folding;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use subscription::Place;
 
@@ -71,6 +71,7 @@ struct Inner {
     broadcast: Broadcast<ErrorEvent>,
     counts: Counts,
     folds: Option<Folding>,
+    tap: OnceLock<Box<dyn ErrorTap>>,
     /// As many as `places`, for publishers, which take no lock.
     subscribers: AtomicUsize,
     handles: AtomicUsize,
@@ -95,6 +96,20 @@ pub trait ErrorHandler: Send + 'static {
 
 impl<F: FnMut(&ErrorEvent) + Send + 'static> ErrorHandler for F {
     fn handle(&mut self, event: &ErrorEvent) {
+        self(event);
+    }
+}
+
+/// Sees every event where it is published, before anything can be folded or lost: for a flight recorder, whose last
+/// records count most when there is no later.
+pub trait ErrorTap: Send + Sync + 'static {
+    /// Sees one event, on the thread that publishes it: a control loop, or one that panics. So it must not wait, allocate
+    /// or publish.
+    fn see(&self, event: &ErrorEvent);
+}
+
+impl<F: Fn(&ErrorEvent) + Send + Sync + 'static> ErrorTap for F {
+    fn see(&self, event: &ErrorEvent) {
         self(event);
     }
 }
@@ -135,6 +150,7 @@ impl ErrorBus {
             broadcast: Broadcast::new(buffer, seats),
             counts: Counts::new(),
             folds: fold.map(Folding::new),
+            tap: OnceLock::new(),
             subscribers: AtomicUsize::new(0),
             handles: AtomicUsize::new(1),
             buffer,
@@ -146,6 +162,9 @@ impl ErrorBus {
     /// allocates; it may release the text of the event that it overwrites.
     pub fn publish(&self, mut event: ErrorEvent) {
         let inner = &*self.0;
+        if let Some(tap) = inner.tap.get() {
+            tap.see(&event);
+        }
         if inner.broadcast.is_closed() {
             return;
         }
@@ -163,6 +182,27 @@ impl ErrorBus {
             Some(turn) => turn.put(event),
             None => inner.counts.add_refused(),
         }
+    }
+
+    /// Lets `tap` see what is published from now on, also while the bus is disabled or closed; `false` when there is a tap
+    /// already, which stays.
+    ///
+    /// ```
+    /// use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    ///
+    /// let errors = ErrorBus::new();
+    /// let seen = Arc::new(AtomicU64::new(0));
+    /// let count = Arc::clone(&seen);
+    /// assert!(errors.tap(move |_: &ErrorEvent| {
+    ///     count.fetch_add(1, Relaxed);
+    /// }));
+    /// errors.publish(ErrorEvent::new(Code::Shutdown, Severity::Info, Component::Engine));
+    /// assert_eq!(seen.load(Relaxed), 1);
+    /// ```
+    pub fn tap(&self, tap: impl ErrorTap) -> bool {
+        self.0.tap.set(Box::new(tap)).is_ok()
     }
 
     /// Adds a subscriber to what is published from now on; `None` when the bus is closed, disabled, or has 256.

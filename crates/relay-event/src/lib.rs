@@ -96,7 +96,7 @@ pub use code::{Code, UnknownCode};
 pub use component::{Component, ParseComponentError};
 pub use early_drop::EarlyDrop;
 pub use error::{EventError, PublishError, SubscribeError, TryPublishError};
-pub use error_bus::{ErrorBus, ErrorFilter, ErrorHandler, ErrorSubscription};
+pub use error_bus::{ErrorBus, ErrorFilter, ErrorHandler, ErrorSubscription, ErrorTap};
 pub use event::{Event, EventBuilder, Headers};
 pub use filter::{Filter, Pattern, PatternError};
 pub use gate::{Gate, Permit, Reason, Rejection};

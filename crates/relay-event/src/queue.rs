@@ -312,8 +312,16 @@ impl Queue {
     }
 
     pub(crate) fn pressure(&self) -> QueuePressure {
+        let settled = &self.settled;
+        // As in `stats`: what came last is read first.
+        let batch_delivered = settled.delivered.load(Acquire);
+        let batched = settled.batched.load(Relaxed);
+        let (taken, _) = self.taken();
         let ((queued_events, queued_bytes), (limit_events, limit_bytes)) =
             (self.queued(), self.limits());
+        let dropped = |index: usize| {
+            settled.dropped[index].load(Relaxed) + self.offered.dropped[index].load(Relaxed)
+        };
         QueuePressure {
             queued_events,
             queued_bytes,
@@ -321,7 +329,9 @@ impl Queue {
             limit_bytes,
             waiting_publishers: self.room.len(),
             turned_away: self.offered.turned_away.load(Relaxed),
-            dropped: std::array::from_fn(|reason| self.offered.dropped[reason].load(Relaxed)),
+            put_events: self.put().0,
+            delivered_events: (taken + batch_delivered).saturating_sub(batched),
+            dropped: std::array::from_fn(dropped),
         }
     }
 

@@ -65,11 +65,15 @@ pub struct QueuePressure {
     pub waiting_publishers: usize,
     /// How often a publisher was turned away, or made to wait, because there was no room.
     pub turned_away: u64,
+    /// Events that were put in, ever: their numbers, from 1, are their order.
+    pub put_events: u64,
+    /// Events that the receiver has finished with, ever.
+    pub delivered_events: u64,
     pub(crate) dropped: [u64; DropReason::ALL.len()],
 }
 
 impl QueuePressure {
-    /// Events that publishing dropped for this reason.
+    /// Events dropped for this reason, by publishing or by the receiver.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
     }

@@ -73,6 +73,8 @@ standard! {
         memory_kernel: u64, "memory.kernel", Bytes;
         /// What the program holds, as its allocator says.
         heap_live: u64, "heap.live", Bytes;
+        /// The most it ever held.
+        heap_peak: u64, "heap.peak", Bytes;
         /// What the allocator holds of the system.
         heap_resident: u64, "heap.resident", Bytes;
         /// Usage at the level of the hierarchy that is nearest to its limit.
@@ -198,7 +200,7 @@ mod tests {
     fn they_fit_and_leave_a_little_room() {
         let mut schema = Schema::new();
         Standard::declare(&mut schema).unwrap();
-        assert_eq!(schema.used_bytes(), 463);
+        assert_eq!(schema.used_bytes(), 471);
         assert!(schema.field::<u8>("one.more", Unit::Count).is_ok());
         assert!(Standard::declare(&mut schema).is_err(), "once only");
     }

@@ -1,4 +1,6 @@
-//! The admin endpoint: `/metrics`, `/livez`, `/readyz`, `/state`, `/events`. Reads only, on loopback by default.
+//! The admin endpoint: `/metrics`, `/livez`, `/readyz`, `/state`, `/events`, `/blackbox/last`. Reads only, on loopback by default.
+
+mod blackbox_last;
 
 use crate::state_json;
 use axum::Router;
@@ -75,6 +77,7 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/state", get(state))
             .route("/events", get(events))
+            .route("/blackbox/last", get(blackbox_last::answer))
             .layer(middleware::from_fn(check_host))
             .with_state(self);
         axum::serve(listener, app).await

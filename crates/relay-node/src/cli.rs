@@ -165,9 +165,10 @@ pub enum BlackboxCommand {
 /// Which recording to read.
 #[derive(Clone, Debug, Args)]
 pub struct BlackboxSource {
-    /// A recording, or a folder of them: then the last run that has ended.
-    #[arg(value_name = "FILE|DIR", default_value = relay_forensics::DEFAULT_FOLDER)]
-    pub path: PathBuf,
+    /// A recording, or a folder of them: then the last run that has ended. Without it, the folder where `relay run`
+    /// records by default or by `RELAY_BLACKBOX__DIR`.
+    #[arg(value_name = "FILE|DIR")]
+    pub path: Option<PathBuf>,
     /// The file was copied from another machine: that it was restarted since cannot be told.
     #[arg(long)]
     pub elsewhere: bool,

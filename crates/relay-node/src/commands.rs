@@ -33,7 +33,7 @@ pub fn execute(
     errors: &mut dyn Write,
 ) -> io::Result<u8> {
     match command {
-        Command::Blackbox(args) => blackbox::execute(args, out, errors),
+        Command::Blackbox(args) => blackbox::execute(args, environment, out, errors),
         Command::Check(args) => check::execute(args, environment, out, errors),
         Command::Config(args) => config::execute(args, environment, out, errors),
         Command::Doctor(args) => doctor::execute(args, environment, out, errors),

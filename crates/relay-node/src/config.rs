@@ -51,6 +51,7 @@ pub use problem::{InvalidConfig, Problem, Warning};
 pub use schema::Config;
 pub use schema::actuators::{Arbiter, Queue};
 pub use schema::adapters::{Adapter, HttpAdapter, Source, TcpAdapter};
+pub use schema::blackbox::Blackbox;
 pub use schema::breaker::{Breaker, BreakerWindow};
 pub use schema::control::{Aimd, Control, Drain, Ladder, Law, Mode, Preset, Red};
 pub use schema::emitters::{Emitter, FileTarget, Fsync, HttpFormat, HttpTarget, Target};

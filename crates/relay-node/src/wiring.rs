@@ -1,7 +1,10 @@
 //! From configuration to engine: each configured part becomes a part of the builder.
 
 mod adapters;
+mod blackbox;
 mod breaker;
+
+pub use blackbox::blackbox;
 
 use crate::config::{
     Config, Control, Delivery, Emitter, FileTarget, Fsync, HttpFormat, HttpTarget, Law, Mode,

@@ -169,6 +169,9 @@ fn every_alias_reaches_its_field() {
         ("RELAY_TARGET_LAG_MS", "20"),
         ("RELAY_MIN_WORKERS", "3"),
         ("RELAY_MAX_WORKERS", "5"),
+        ("RELAY_FLIGHT_RECORDER_SIZE", "256KiB"),
+        ("RELAY_FLIGHT_RECORDER_INTERVAL", "2s"),
+        ("RELAY_TERMINATION_LOG", ""),
         ("RELAY_LOG", "warn"),
     ];
     let loaded = load("", &variables, &[]).unwrap();
@@ -199,6 +202,12 @@ fn every_alias_reaches_its_field() {
     assert_eq!(config.psi.poll_interval, Duration::from_secs(2));
     assert_eq!(config.pools.target_lag, Duration::from_millis(20));
     assert_eq!(config.pools.bounds(64), (3, 5));
+    assert_eq!(
+        config.blackbox.size,
+        Auto::Fixed(ByteSize::from_bytes(256 << 10))
+    );
+    assert_eq!(config.blackbox.interval, Duration::from_secs(2));
+    assert_eq!(config.blackbox.termination_log, Auto::Fixed(None));
     assert_eq!(config.log.level.to_string(), "warn");
     assert_eq!(
         origin(&loaded, "errors.buffer"),

@@ -77,6 +77,8 @@ impl Node {
             format!("adapters.http.listen=127.0.0.1:{ingest}"),
             format!("admin.listen=127.0.0.1:{admin}"),
             "log.format=json".to_owned(),
+            // Tests run beside each other, and the usual folder is the machine's.
+            "blackbox.dir=fdr".to_owned(),
         ];
         for setting in listen
             .iter()
@@ -394,7 +396,7 @@ fn a_full_disk_is_reported_once_holds_events_back_and_loses_none() {
     let script = format!(
         "mount -t tmpfs -o size=64k relay-test disk && head -c 48k /dev/zero > disk/ballast && exec {} run \
          --set adapters.http.listen=127.0.0.1:{ingest} --set admin.listen=127.0.0.1:{admin} --set log.format=json \
-         --set emitters.file.path=disk/events.ndjson",
+         --set blackbox.dir=fdr --set emitters.file.path=disk/events.ndjson",
         env!("CARGO_BIN_EXE_relay"),
     );
     let namespaces: &[&str] = if rustix::process::geteuid().is_root() {

@@ -105,6 +105,7 @@ mod level;
 mod limit;
 mod meminfo;
 mod pressure;
+pub mod process;
 mod quantity;
 mod resident;
 mod rlimit;
@@ -135,6 +136,7 @@ pub use pressure::{
     Availability, Delegated, Pressure, PressureSample, PressureScope, Psi, Stall, StallKind,
     Trigger, TriggerError,
 };
+pub use process::{Process, ProcessSample};
 pub use quantity::{Quantity, QuantityError, Share, parse_size};
 pub use root::Root;
 pub use sample::{Binding, LevelSample, Sample, Scope};

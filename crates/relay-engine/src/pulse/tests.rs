@@ -1,10 +1,14 @@
 use super::*;
 use crate::actuate::{Intake, PoolTable};
+use crate::blackbox::BlackboxConfig;
+use crate::delivery::EmitCounts;
+use crate::ingest::Ingest;
 use crate::stall::StallConfig;
 use crate::tuning::Tuning;
 use relay_control::PoolConfig;
 use relay_event::{Bus, ByteBudget, Code, ErrorFilter, Gate, Priority, SubscribeOptions};
-use relay_forensics::Recorder;
+use relay_forensics::cadence::Cadence;
+use relay_forensics::{EventKind, Recorder};
 use relay_sense::{Root, Waker};
 use std::fs;
 use tempfile::TempDir;
@@ -60,7 +64,22 @@ fn pulse(machine: &TempDir, errors: ErrorBus) -> Pulse {
 }
 
 fn recorded_pulse(machine: &TempDir, errors: ErrorBus) -> (Pulse, Recorder) {
-    let (recorder, tape) = crate::tape::recording().unwrap();
+    let config = BlackboxConfig {
+        termination_page: Some(machine.path().join("termination-log")),
+        // Each tick is recorded.
+        cadence: Cadence {
+            idle: Duration::ZERO,
+            alert: Duration::ZERO,
+            danger: Duration::ZERO,
+        },
+        ..BlackboxConfig::default()
+    };
+    let detection = relay_sense::detect(&Root::at(machine.path()), None).unwrap();
+    let (blackbox, tape, _) = config.open(&detection, None).unwrap();
+    blackbox.tap(&errors);
+    // The tap holds it weakly; here nobody else does.
+    std::mem::forget(Arc::clone(&blackbox.journal));
+    let recorder = blackbox.recorder;
     let budget = ByteBudget::new(0);
     let gate = Gate::new(budget.clone());
     let root = Root::at(machine.path());
@@ -90,6 +109,7 @@ fn recorded_pulse(machine: &TempDir, errors: ErrorBus) -> (Pulse, Recorder) {
         mode: Mode::Enforce,
         started: Instant::now(),
         seen: Seen::default(),
+        emitting: Recent::default(),
         on_emergency: None,
     };
     (pulse, recorder)
@@ -100,15 +120,16 @@ fn a_tick_allocates_nothing_also_when_it_reports() {
     let machine = machine();
     let errors = ErrorBus::new();
     let mut subscription = errors.subscribe(ErrorFilter::all()).unwrap();
-    let mut pulse = pulse(&machine, errors);
-    let options = SubscribeOptions::new("q").limit_events(100);
-    let queue = pulse.knobs.external.subscribe(options).unwrap();
-    let watch = Watch::new("external", queue.monitor());
-    pulse.watches.lock().unwrap().push(watch);
+    let (mut pulse, recorder) = recorded_pulse(&machine, errors.clone());
+    let queue = queued(&mut pulse, &errors);
     pulse.tick(Instant::now());
     let (mut allocations, mut reports, mut resized) = (0, 0, 0);
     for bytes in [10, 75, 86, 92, 99, 92, 40, 10] {
         usage(&machine, bytes * MIB);
+        for _ in 0..20 {
+            let event = relay_event::Event::builder("t").build().unwrap();
+            let _ = pulse.knobs.external.try_publish(event);
+        }
         allocations += allocation_counter::measure(|| {
             pulse.tick(Instant::now());
         })
@@ -122,6 +143,76 @@ fn a_tick_allocates_nothing_also_when_it_reports() {
     assert!(reports >= 5, "{reports} reports: the levels were passed");
     assert_eq!(allocations, 0);
     assert!(resized >= 2, "defensive mode came and went");
+    let recording = recorder.read();
+    let last = recording.snapshots().last().unwrap();
+    assert_eq!(last.number("queue.depth"), Some(160.0));
+    assert!(last.number("emitter.lag").is_some(), "the queue was seen");
+    drop(queue);
+}
+
+/// A queue of an emitter, and a way in, as a started engine has them.
+fn queued(pulse: &mut Pulse, errors: &ErrorBus) -> relay_event::Subscription {
+    let bus = pulse.knobs.external.clone();
+    let options = SubscribeOptions::new("emitter:out").limit_events(1000);
+    let queue = bus.subscribe(options).unwrap();
+    let counts = Arc::new(EmitCounts::new("out"));
+    let watch = Watch::new(bus.name(), queue.monitor());
+    let watch = watch.recorded_as(pulse.tape.name("emitter:out"), counts);
+    pulse.watches.lock().unwrap().push(watch);
+    let ingest = Ingest::new("in", pulse.knobs.gate.clone(), bus, errors.clone());
+    let names = ["emitter:out".to_string()];
+    pulse.tape.look_at(vec![ingest], names.into_iter(), None);
+    queue
+}
+
+/// What was decided is in the recording when the tick is over: the process may be killed right after it.
+#[test]
+fn a_transition_is_recorded_by_the_tick_that_made_it() {
+    let machine = machine();
+    let (mut pulse, recorder) = recorded_pulse(&machine, ErrorBus::new());
+    pulse.tick(Instant::now());
+    usage(&machine, 92 * MIB);
+    pulse.tick(Instant::now());
+    let recording = recorder.read();
+    let of = |kind| {
+        recording
+            .events()
+            .iter()
+            .rfind(move |event| event.kind == kind)
+    };
+    let level = of(EventKind::Level).expect("the level rose");
+    assert_eq!(level.values[..4], [0, 3, 92 * MIB, 100 * MIB]);
+    let threshold = of(EventKind::Threshold).expect("a threshold was passed");
+    assert_eq!(threshold.values[..3], [90, 92 * MIB, 100 * MIB]);
+    let governor = of(EventKind::Governor).expect("the governor cut");
+    assert_eq!(governor.values[1], 1, "degraded: {governor:?}");
+    assert!(of(EventKind::Decision).is_some(), "knobs were turned");
+    let page = fs::read_to_string(machine.path().join("termination-log")).unwrap();
+    let first = page.lines().next().unwrap();
+    assert!(
+        first.contains("RUNNING") && first.contains("gov="),
+        "{first}"
+    );
+}
+
+/// Memory that stays high is none of the laws' hurry; the recorder wants a look each 10 ms all the same, and only there.
+#[test]
+fn in_danger_the_pulse_looks_as_often_as_the_recorder_wants() {
+    let steady = |config: &BlackboxConfig, bytes: u64| {
+        let machine = machine();
+        usage(&machine, bytes);
+        let (mut pulse, _) = recorded_pulse(&machine, ErrorBus::disabled());
+        let detection = relay_sense::detect(&Root::at(machine.path()), None).unwrap();
+        let (_blackbox, tape, _) = config.open(&detection, None).unwrap();
+        pulse.tape = tape;
+        let begin = Instant::now();
+        let waits = (0..100).map(|n| pulse.tick(begin + Duration::from_millis(100 * n)));
+        waits.last().unwrap()
+    };
+    let (on, off) = (BlackboxConfig::default(), BlackboxConfig::off());
+    assert!(steady(&off, 88 * MIB) > Duration::from_millis(10));
+    assert_eq!(steady(&on, 88 * MIB), Duration::from_millis(10));
+    assert_eq!(steady(&on, 40 * MIB), steady(&off, 40 * MIB));
 }
 
 #[test]

@@ -284,6 +284,12 @@ pub(super) const METRICS: &[Metric] = &[
         "Circuit breaker of a component: 0 closed, 1 half open, 2 open.",
     ),
     (
+        "relay_previous_exit_info",
+        Gauge,
+        Unit::Count,
+        "Always 1; why the run before this one ended is the label.",
+    ),
+    (
         "relay_error_events_total",
         Counter,
         Unit::Count,

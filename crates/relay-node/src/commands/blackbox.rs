@@ -2,16 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use relay_forensics::view::{self, Entry, Window};
-use relay_forensics::{Here, ReadError, Recording};
+use relay_forensics::{DEFAULT_FOLDER, FALLBACK_FOLDER, Here, ReadError, Recording};
 use serde_json::json;
 
 use crate::cli::{BlackboxArgs, BlackboxCommand, BlackboxFormat, BlackboxSource};
+use crate::config::Environment;
 use crate::exit;
+
+/// Names the folder that a node of this environment records in.
+const FOLDER_VARIABLE: &str = "RELAY_BLACKBOX__DIR";
 
 /// How often a living recording is read again.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
@@ -21,13 +25,18 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 ///
 /// When `out` or `errors` cannot be written.
-pub fn execute(args: &BlackboxArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<u8> {
+pub fn execute(
+    args: &BlackboxArgs,
+    environment: &Environment,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> io::Result<u8> {
     let source = args.command.source();
     let live = matches!(args.command, BlackboxCommand::Follow { .. });
-    let recording = match read(&source.path, live) {
+    let recording = match first(&places(source, environment), live) {
         Ok(recording) => recording,
-        Err(error) => {
-            writeln!(errors, "error: {} {}", source.path.display(), told(&error))?;
+        Err((path, error)) => {
+            writeln!(errors, "error: {} {}", path.display(), told(&error))?;
             // A header that a crash of the machine damaged is an end that nobody can explain.
             let unknown = matches!(error, ReadError::Header) && args.command.is_why();
             return Ok(if unknown {
@@ -55,6 +64,30 @@ pub fn execute(args: &BlackboxArgs, out: &mut dyn Write, errors: &mut dyn Write)
         BlackboxCommand::Verify { json, .. } => verify(&recording, *json, out),
         BlackboxCommand::Follow { json, .. } => follow(recording, *json, out),
     }
+}
+
+/// Where to look: in what was named, else where a node would have recorded.
+fn places(source: &BlackboxSource, environment: &Environment) -> Vec<PathBuf> {
+    let named = source.path.clone();
+    let named = named.or_else(|| environment.get(FOLDER_VARIABLE).map(PathBuf::from));
+    match named {
+        Some(path) => vec![path],
+        None => [DEFAULT_FOLDER, FALLBACK_FOLDER].map(PathBuf::from).into(),
+    }
+}
+
+/// The first that can be read; else why the first cannot.
+fn first(places: &[PathBuf], live: bool) -> Result<Recording, (PathBuf, ReadError)> {
+    let mut refused = None;
+    for path in places {
+        match read(path, live) {
+            Ok(recording) => return Ok(recording),
+            Err(error) => {
+                refused.get_or_insert((path.clone(), error));
+            }
+        }
+    }
+    Err(refused.unwrap_or_else(|| (PathBuf::new(), ReadError::Header)))
 }
 
 fn read(path: &Path, live: bool) -> Result<Recording, ReadError> {

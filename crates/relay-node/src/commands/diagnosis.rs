@@ -1,11 +1,14 @@
 //! The facts of `relay doctor`, for a person and for a program.
 
+mod resting_place;
+
 use std::fmt::Write;
 use std::path::Path;
 
 use relay_sense::{Availability, Bound, CpuQuota, Detection, Sample, Scope};
 use serde_json::{Map, Value, json};
 
+use crate::config::Blackbox;
 use crate::units::ByteSize;
 
 /// Everything sensed at one moment.
@@ -13,6 +16,7 @@ pub(super) struct Diagnosis {
     memory: Vec<Fact>,
     cpu: Vec<Fact>,
     pressure: Vec<Fact>,
+    blackbox: Vec<Fact>,
     notes: Vec<String>,
 }
 
@@ -24,13 +28,14 @@ struct Fact {
 }
 
 impl Diagnosis {
-    pub(super) fn new(detection: &Detection, sample: &Sample) -> Self {
+    pub(super) fn new(detection: &Detection, sample: &Sample, config: &Blackbox) -> Self {
         let mut memory = limit(detection);
         memory.extend(usage(sample));
         Self {
             memory,
             cpu: cpu(detection),
             pressure: pressure(&detection.pressure),
+            blackbox: blackbox(config),
             notes: detection.notes.clone(),
         }
     }
@@ -42,6 +47,7 @@ impl Diagnosis {
             ("memory", &self.memory),
             ("cpu", &self.cpu),
             ("pressure", &self.pressure),
+            ("blackbox", &self.blackbox),
         ];
         for (section, facts) in sections {
             for fact in facts {
@@ -60,6 +66,7 @@ impl Diagnosis {
             "memory": object(&self.memory),
             "cpu": object(&self.cpu),
             "pressure": { "memory": object(&self.pressure) },
+            "blackbox": object(&self.blackbox),
             "notes": self.notes,
         })
     }
@@ -162,6 +169,20 @@ fn pressure(probe: &Availability) -> Vec<Fact> {
         Fact::optional("scope", scope.as_deref()),
         Fact::path("path", probe.path.as_deref()),
         Fact::optional("reason", probe.reason.as_deref()),
+    ]
+}
+
+/// Of this process, also when the machine is a folder.
+fn blackbox(config: &Blackbox) -> Vec<Fact> {
+    let (folder, shown) = resting_place::find(config);
+    let folder = folder.map(|folder| folder.display().to_string());
+    vec![
+        Fact::flag("enabled", Some(config.enabled), "yes"),
+        Fact {
+            name: "folder",
+            value: json!(folder),
+            shown,
+        },
     ]
 }
 

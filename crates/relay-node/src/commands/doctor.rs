@@ -78,5 +78,5 @@ fn examine(
     }
     let sample = sampler.sample(Instant::now());
     let limit = LimitFacts::new(&detection, None::<ByteSize>);
-    Ok((Diagnosis::new(&detection, &sample), limit))
+    Ok((Diagnosis::new(&detection, &sample, &config.blackbox), limit))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use relay_engine::{EngineState, ShutdownRequest};
+use relay_forensics::{Event, EventKind, Recorder};
 use relay_sense::{Delegated, Detect, Detection, Root, Trigger};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -120,8 +121,11 @@ impl Node {
         };
         let engine = wiring::engine(config, self.root, &detection)?
             .with_pressure_watch(self.pressure)
+            .with_blackbox(wiring::blackbox(&self.loaded))
             .start()
             .await?;
+        let recorder = engine.recorder().clone();
+        let _last_words = LastWords::of(&recorder, config.blackbox.enabled);
         let mut reloader = Reloader::new(
             self.sources,
             self.loaded,
@@ -139,8 +143,11 @@ impl Node {
 
         let cause = loop {
             tokio::select! {
-                _ = hangup.recv() => reloader.reload(),
-                name = signals.next() => break name,
+                _ = hangup.recv() => {
+                    note_signal(&recorder, SignalKind::hangup());
+                    reloader.reload();
+                }
+                name = signals.next(&recorder) => break name,
                 request = engine.shutdown_requested() => break match request {
                     ShutdownRequest::Emergency => "emergency",
                     ShutdownRequest::Fatal => "a fatal error",
@@ -152,7 +159,7 @@ impl Node {
         admin.set_draining();
         let state = tokio::select! {
             state = engine.shutdown(deadline) => state,
-            name = signals.next() => {
+            name = signals.next(&recorder) => {
                 warn!("ended at once: {name} again");
                 return Ok(exit::FAILURE);
             }
@@ -215,10 +222,39 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// The next of them, which stands in the black box when this returns.
+    async fn next(&mut self, recorder: &Recorder) -> &'static str {
+        let (kind, name) = tokio::select! {
+            _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
+            _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
+        };
+        note_signal(recorder, kind);
+        name
+    }
+}
+
+fn note_signal(recorder: &Recorder, kind: SignalKind) {
+    let number = u64::try_from(kind.as_raw_value()).unwrap_or(0);
+    recorder.record(&Event::new(EventKind::Signal).values(&[number]));
+}
+
+/// What the process says of itself when it ends by its own fault: a panic that nobody catches, a fatal signal.
+struct LastWords {
+    #[cfg(feature = "signals")]
+    _signals: Option<relay_forensics::fatal_signal::FatalSignals>,
+}
+
+impl LastWords {
+    fn of(recorder: &Recorder, enabled: bool) -> Self {
+        if enabled {
+            recorder.watch_panics();
+        }
+        #[cfg(feature = "signals")]
+        let signals = enabled.then(|| recorder.watch_fatal_signals());
+        Self {
+            #[cfg(feature = "signals")]
+            _signals: signals
+                .and_then(|signals| signals.inspect_err(|error| warn!("{}", chain(error))).ok()),
         }
     }
 }

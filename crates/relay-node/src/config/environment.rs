@@ -96,6 +96,16 @@ const ALIASES: &[Alias] = &[
     Alias::plain("RELAY_PSI_THRESHOLD", &["psi.threshold"]),
     Alias::plain("RELAY_PSI_SUSTAIN", &["psi.sustain"]),
     Alias::plain("RELAY_PSI_POLL_INTERVAL", &["psi.poll_interval"]),
+    Alias::plain("RELAY_FLIGHT_RECORDER_SIZE", &["blackbox.size"]),
+    Alias::plain("RELAY_FLIGHT_RECORDER_INTERVAL", &["blackbox.interval"]),
+    Alias {
+        name: relay_forensics::termination_page::VARIABLE,
+        paths: &["blackbox.termination_log"],
+        translate: |text| {
+            let text = if text.is_empty() { "none" } else { text };
+            text.to_owned()
+        },
+    },
     Alias::plain("RELAY_LOG", &["log.level"]),
 ];
 

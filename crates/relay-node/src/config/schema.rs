@@ -2,6 +2,7 @@
 
 pub(crate) mod actuators;
 pub(crate) mod adapters;
+pub(crate) mod blackbox;
 pub(crate) mod breaker;
 pub(crate) mod control;
 pub(crate) mod emitters;
@@ -13,6 +14,7 @@ pub(crate) mod subscription;
 use std::collections::BTreeMap;
 
 use adapters::Adapter;
+use blackbox::Blackbox;
 use control::Control;
 use emitters::Emitter;
 use pools::Pools;
@@ -35,6 +37,8 @@ pub struct Config {
     pub control: Control,
     /// `[errors]`: the error bus.
     pub errors: Errors,
+    /// `[blackbox]`: what is recorded.
+    pub blackbox: Blackbox,
     /// `[log]`: what is written to stderr.
     pub log: Log,
     /// `[admin]`: metrics, health, state.
@@ -59,6 +63,7 @@ impl Config {
             psi: s.section("psi", Psi::read),
             control,
             errors: s.section("errors", Errors::read),
+            blackbox: s.section("blackbox", Blackbox::read),
             log: s.section("log", Log::read),
             admin: s.section("admin", Admin::read),
             shutdown: s.section("shutdown", Shutdown::read),

@@ -94,6 +94,7 @@ pub fn summary(config: &Config, limit: &LimitFacts) -> String {
     for (id, emitter) in &config.emitters {
         line("emitter", format!("{id}: {}", describe(emitter)));
     }
+    line("black box", blackbox(config));
     let admin = &config.admin;
     line(
         "admin",
@@ -111,6 +112,23 @@ pub fn summary(config: &Config, limit: &LimitFacts) -> String {
         ),
     );
     text
+}
+
+fn blackbox(config: &Config) -> String {
+    let blackbox = &config.blackbox;
+    if !blackbox.enabled {
+        return "off: a kill will leave nothing to read".to_owned();
+    }
+    let dir = match &blackbox.dir {
+        Auto::Auto => "the usual folder".to_owned(),
+        Auto::Fixed(dir) => dir.display().to_string(),
+    };
+    format!(
+        "{} in {dir}, a look each {} down to {}",
+        blackbox.instance,
+        format_duration(blackbox.interval),
+        format_duration(blackbox.interval_min)
+    )
 }
 
 fn memory(config: &Config, limit: &LimitFacts, line: &mut impl FnMut(&str, String)) {

@@ -37,6 +37,12 @@ pub(crate) fn relations(config: &Config, findings: &mut Findings) {
             &request,
         );
     }
+    findings.require(
+        config.blackbox.interval_min <= config.blackbox.interval,
+        "blackbox.interval_min",
+        AtMost,
+        "blackbox.interval",
+    );
     for (id, emitter) in &config.emitters {
         self::emitter(id, emitter, findings);
     }

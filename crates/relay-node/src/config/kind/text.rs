@@ -72,6 +72,19 @@ pub(crate) const fn file_path() -> Parsed<PathBuf> {
     }
 }
 
+/// A folder, which is made when it is missing.
+pub(crate) const fn directory_path() -> Parsed<PathBuf> {
+    Parsed {
+        parse: |text| match text {
+            "" => Err("the path is empty".to_owned()),
+            text if text.contains('\0') => Err("the path holds a NUL".to_owned()),
+            text => Ok(PathBuf::from(text)),
+        },
+        print: |path| path.display().to_string(),
+        allowed: "the path of a folder",
+    }
+}
+
 /// The path part of a URL that requests come in on.
 pub(crate) const fn url_path() -> Parsed<String> {
     Parsed {

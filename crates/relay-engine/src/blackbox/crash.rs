@@ -1,0 +1,104 @@
+//! Crash reports: of panics that a guard caught, and of memory that became critical.
+
+use crate::health::HealthRegistry;
+use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity};
+use relay_forensics::{CrashOutcome, CrashReporter, PanicGuard, Panicked, Recorder};
+use relay_sense::{Root, process};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// Writes reports once it knows what belongs into them; without a folder it writes none.
+#[derive(Debug, Clone)]
+pub(crate) struct CrashReports(Option<Arc<Place>>);
+
+#[derive(Debug)]
+struct Place {
+    folder: PathBuf,
+    recorder: Recorder,
+    reporter: OnceLock<CrashReporter>,
+}
+
+/// What a panic is told to.
+pub(crate) struct Panics {
+    pub(crate) errors: ErrorBus,
+    pub(crate) reports: CrashReports,
+}
+
+// === impl CrashReports ===
+
+impl CrashReports {
+    pub(super) fn new(folder: Option<PathBuf>, recorder: &Recorder) -> Self {
+        Self(folder.map(|folder| {
+            Arc::new(Place {
+                folder,
+                recorder: recorder.clone(),
+                reporter: OnceLock::new(),
+            })
+        }))
+    }
+
+    /// What a report contains beside the panic, its stack, the threads and the end of the recording.
+    pub(crate) fn describe(&self, root: &Root, health: &HealthRegistry) {
+        let Some(place) = &self.0 else {
+            return;
+        };
+        let (root, health) = (root.clone(), health.clone());
+        let reporter = CrashReporter::new(&place.folder)
+            .recorder(place.recorder.clone())
+            .section("components", move || {
+                let mut text = String::new();
+                for (component, health) in health.all() {
+                    let _ = writeln!(text, "{component}: {health}");
+                }
+                text
+            })
+            .section("memory in detail", move || process::detail(&root));
+        // Once for each engine.
+        let _ = place.reporter.set(reporter);
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Writes a report about something that is no panic, at most one a minute.
+    pub(crate) fn dump(&self, component: &str, reason: &str, errors: &ErrorBus) {
+        self.write(errors, |reporter| reporter.dump(component, reason));
+    }
+
+    fn panicked(&self, panicked: &Panicked, errors: &ErrorBus) {
+        self.write(errors, |reporter| reporter.panicked(panicked));
+    }
+
+    /// A report that fails is told, and that is all.
+    fn write(&self, errors: &ErrorBus, report: impl FnOnce(&CrashReporter) -> CrashOutcome) {
+        let Some(reporter) = self.0.as_ref().and_then(|place| place.reporter.get()) else {
+            return;
+        };
+        match report(reporter) {
+            CrashOutcome::Written(path) => {
+                tracing::info!(target: "relay::blackbox", "crash report: {}", path.display());
+            }
+            CrashOutcome::Suppressed(_) => {}
+            CrashOutcome::Failed(error) => {
+                let event = ErrorEvent::new(Code::BlackboxFail, Severity::Error, Component::Engine);
+                errors.publish(event.detail(format!("no crash report: {}", crate::chain(&error))));
+            }
+        }
+    }
+}
+
+// === impl Panics ===
+
+impl Panics {
+    /// Reports each panic of a guarded task or thread as one error event, then in a file.
+    pub(crate) fn guard(self) -> PanicGuard {
+        PanicGuard::new(move |panicked: &Panicked| {
+            let component = panicked.component.parse().unwrap_or(Component::Engine);
+            let event = ErrorEvent::new(Code::Panic, Severity::Error, component);
+            self.errors.publish(event.detail(panicked.to_string()));
+            self.reports.panicked(panicked, &self.errors);
+        })
+    }
+}
