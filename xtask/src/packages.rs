@@ -67,12 +67,26 @@ pub(crate) const GUEST: &[Package] = &[
 /// The guest's kernel: this package depends on the newest one. Unpacked, never installed: on this machine it is no kernel.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
-/// What further tests call.
-pub(crate) const TEST: &[Package] = &[Package {
-    name: "prometheus",
-    provides: Provides::Program("promtool"),
-    purpose: "promtool checks the metrics page",
+/// What cuts the guest's power, and reads its disk afterwards.
+pub(crate) const DISK: &[Package] = &[Package {
+    name: "e2fsprogs",
+    provides: Provides::OneOf(&["/usr/sbin/debugfs", "/sbin/debugfs"]),
+    purpose: "makes the disk of the guest, and reads it without mounting",
 }];
+
+/// What further tests call.
+pub(crate) const TEST: &[Package] = &[
+    Package {
+        name: "prometheus",
+        provides: Provides::Program("promtool"),
+        purpose: "promtool checks the metrics page",
+    },
+    Package {
+        name: "chromium",
+        provides: Provides::Program("chromium"),
+        purpose: "opens the page of the black box",
+    },
+];
 
 /// What pins a measurement to a core.
 pub(crate) const BENCH: &[Package] = &[Package {

@@ -75,12 +75,24 @@ const DEFAULT: &[Step] = &[
         run: stress::overload_quick,
     },
     Step {
+        name: "container (scenarios --quick)",
+        run: stress::scenarios_quick,
+    },
+    Step {
+        name: "container (ramp --quick)",
+        run: stress::ramp_quick,
+    },
+    Step {
         name: "live checks (containers and guest)",
         run: stress::live,
     },
     Step {
         name: "rescue --quick (containers and guest)",
         run: stress::rescue_quick,
+    },
+    Step {
+        name: "blackbox --quick (containers and guest)",
+        run: stress::blackbox_quick,
     },
 ];
 
@@ -95,8 +107,16 @@ const LONG: &[Step] = &[
         run: stress::overload_full,
     },
     Step {
+        name: "scenarios",
+        run: stress::scenarios_full,
+    },
+    Step {
         name: "rescue",
         run: stress::rescue_full,
+    },
+    Step {
+        name: "blackbox",
+        run: stress::blackbox_full,
     },
     Step {
         name: "false alarm",

@@ -249,7 +249,8 @@ impl EngineBuilder {
     ///
     /// Outside a tokio runtime.
     pub async fn start(self) -> Result<Engine, BuildError> {
-        Engine::start(self).await
+        // On the heap: what it holds would make every future around it large.
+        Box::pin(Engine::start(self)).await
     }
 }
 
@@ -257,6 +258,7 @@ impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineBuilder")
             .field("mode", &self.mode)
+            .field("source_fairness", &self.source_fairness)
             .field("tuning", &self.tuning)
             .field(
                 "adapters",

@@ -10,8 +10,11 @@ use metrics::{
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use relay_control::{Red, RedConfig};
-use relay_engine::{EmitterOptions, Engine, Pool, PoolReading, RedEarlyDrop, Telemetry};
+use relay_engine::{
+    BlackboxConfig, EmitterOptions, Engine, Pool, PoolReading, RedEarlyDrop, Telemetry,
+};
 use relay_event::{Delivery, Event, Overflow, SubscribeOptions};
+use relay_forensics::Options;
 use relay_sense::alloc::Counting;
 use std::alloc::System;
 use std::collections::BTreeSet;
@@ -88,8 +91,12 @@ async fn a_little_of_everything() {
         early_drop: Some(Arc::new(red)),
     };
     let slow = EmitterOptions::default().batch(1, 1 << 20, Duration::from_millis(1));
+    // A run before, which nobody ended.
+    let folder = tempfile::tempdir().unwrap();
+    drop(Options::new("test").folder(folder.path()).open());
     let engine = Engine::builder()
         .without_error_log()
+        .with_blackbox(BlackboxConfig::in_folder("test", folder.path()))
         .with_root(machine.root())
         .with_interval(Duration::from_millis(1))
         .with_pool(Arc::new(Two))

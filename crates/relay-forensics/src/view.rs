@@ -4,6 +4,7 @@
 //! escapes what it would take for its own.
 
 mod answers;
+mod axis;
 mod chart;
 mod csv;
 mod html;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Environment, Sources};
 use crate::load::LoadArgs;
+use crate::profile::Profile;
 
 /// Move events within a memory limit without being killed for it.
 #[derive(Clone, Debug, Parser)]
@@ -101,6 +102,9 @@ pub struct ConfigCommandArgs {
     /// Add to each value who set it, what it is for, what is allowed and its variable.
     #[arg(long)]
     pub explain: bool,
+    /// Print a configuration to begin with instead, as a file to keep and change.
+    #[arg(long, value_enum, conflicts_with_all = ["config", "set", "explain"])]
+    pub profile: Option<Profile>,
 }
 
 /// `relay blackbox`

@@ -26,6 +26,7 @@ pub mod emitters;
 pub mod exit;
 pub mod load;
 pub mod log;
+pub mod profile;
 pub mod state_json;
 pub mod units;
 pub mod wiring;

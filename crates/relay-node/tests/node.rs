@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -347,31 +347,87 @@ fn every_metric_passes_a_real_parser() {
     assert_eq!(said.trim(), "");
 }
 
+/// AN03: a line an event, while the node runs, in words and as JSON.
 #[test]
 fn events_are_printed_as_they_happen() {
-    let mut node = Node::start(&[]);
-    let address = node.admin.to_string();
-    let arguments = ["events", "--admin", address.as_str(), "--json"].map(str::to_owned);
-    let reader = relay(node.dir.path(), &arguments)
-        .stderr(Stdio::null())
-        .spawn()
+    let invalid = "POST /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                   Content-Type: application/cloudevents+json\r\nContent-Length: 1\r\n\r\n{";
+    for json in [false, true] {
+        let mut node = Node::start(&[]);
+        let address = node.admin.to_string();
+        let mut arguments = ["events", "--admin", &address].map(str::to_owned).to_vec();
+        arguments.extend(json.then(|| "--json".to_owned()));
+        let mut reader = relay(node.dir.path(), &arguments)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (heard, lines) = std::sync::mpsc::channel();
+        let stdout = reader.stdout.take().unwrap();
+        let thread = std::thread::spawn(move || {
+            for line in std::io::BufReader::new(stdout).lines() {
+                heard.send(line.unwrap()).unwrap();
+            }
+        });
+        // What happened before it listens it does not hear.
+        let mut first = None;
+        until("it listens", || {
+            exchange(node.ingest, invalid).unwrap();
+            first = lines.recv_timeout(Duration::from_millis(200)).ok();
+            first.is_some()
+        });
+        let first = first.unwrap();
+        assert_eq!(node.child.try_wait().unwrap(), None, "the node still runs");
+        if json {
+            let event: Value = serde_json::from_str(&first).unwrap();
+            assert_eq!(event["code"], "INGEST_INVALID", "{event}");
+            assert!(event["component"].is_string(), "{event}");
+        } else {
+            assert!(
+                first.contains("INGEST_INVALID") && !first.starts_with('{'),
+                "{first}"
+            );
+        }
+        let before = node.state()["account"]["refused"]["invalid"]
+            .as_u64()
+            .unwrap();
+        while lines.try_recv().is_ok() {}
+        for _ in 0..3 {
+            exchange(node.ingest, invalid).unwrap();
+        }
+        for _ in 0..3 {
+            let line = lines.recv_timeout(Duration::from_secs(10));
+            assert!(
+                line.unwrap().contains("INGEST_INVALID"),
+                "each one, after {before}"
+            );
+        }
+        node.signal("TERM");
+        assert_eq!(node.wait(), Some(0));
+        assert!(reader.wait().unwrap().success(), "it ends with the node");
+        thread.join().unwrap();
+        let rest: Vec<String> = lines.iter().collect();
+        assert!(
+            rest.iter().any(|line| line.contains("SHUTDOWN")),
+            "{rest:?}"
+        );
+    }
+}
+
+#[test]
+fn events_of_nobody_are_an_error_with_advice() {
+    let folder = TempDir::new().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let arguments = ["events", "--admin", &address].map(str::to_owned);
+    let output = relay(folder.path(), &arguments)
+        .stderr(Stdio::piped())
+        .output()
         .unwrap();
-    until("the reader is there", || {
-        let request = "POST /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-                       Content-Type: application/cloudevents+json\r\nContent-Length: 1\r\n\r\n{";
-        exchange(node.ingest, request).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-        true
-    });
-    node.signal("TERM");
-    assert_eq!(node.wait(), Some(0));
-    let output = String::from_utf8(reader.wait_with_output().unwrap().stdout).unwrap();
-    let first: Value = serde_json::from_str(output.lines().next().expect("an event")).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        first["code"].is_string() && first["component"].is_string(),
-        "{first}"
+        said.contains(&address) && said.contains("is it running there?"),
+        "{said}"
     );
-    assert!(output.contains("SHUTDOWN"), "{output}");
 }
 
 #[test]

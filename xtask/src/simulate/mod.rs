@@ -14,7 +14,7 @@ mod outcome;
 mod pulse;
 mod queue;
 mod random;
-mod report;
+pub(crate) mod report;
 mod runner;
 mod scenario;
 mod slow;

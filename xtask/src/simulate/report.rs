@@ -41,18 +41,18 @@ const HEAD: [&str; 12] = [
 
 /// A table with a title: scenarios have two each, sweeps have one.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) head: Vec<String>,
-    pub(super) rows: Vec<Vec<String>>,
+pub(crate) struct Table {
+    pub(crate) head: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 /// A chapter of a report.
 #[derive(Debug)]
-pub(super) struct Chapter {
-    pub(super) title: String,
-    pub(super) text: String,
-    pub(super) tables: Vec<Table>,
-    pub(super) charts: Vec<String>,
+pub(crate) struct Chapter {
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) charts: Vec<String>,
 }
 
 /// Writes all three files.
@@ -80,7 +80,7 @@ pub(super) fn write(
 }
 
 /// Writes `name.md` and `name.html`.
-pub(super) fn write_chapters(
+pub(crate) fn write_chapters(
     out: &Path,
     name: &str,
     title: &str,

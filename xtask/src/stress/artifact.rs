@@ -23,6 +23,14 @@ pub(super) fn relay(common: &Common) -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// The program that takes memory beside a node: given, or built.
+pub(super) fn neighbour(programs: Option<&Path>) -> Result<PathBuf> {
+    match programs {
+        Some(folder) => folder.join("witness").canonicalize().context("--programs"),
+        None => build("relay-stress", "witness"),
+    }
+}
+
 /// Builds one program of the workspace, optimised and statically linked.
 pub(crate) fn build(package: &str, bin: &str) -> Result<PathBuf> {
     let target = format!("{ARCH}-unknown-linux-gnu");

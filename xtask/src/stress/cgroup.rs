@@ -76,10 +76,7 @@ impl Version {
 impl MemoryCgroup {
     /// The memory cgroup that a process is in.
     pub(super) fn of_process(pid: Pid) -> Result<Self> {
-        let path = format!("/proc/{}/cgroup", pid.as_raw_nonzero());
-        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-        let folder = folder_of(&text).with_context(|| format!("no memory cgroup in {path}"))?;
-        Self::open(&folder)
+        Self::open(&folder_of_process(pid)?)
     }
 
     /// Opens the counters in a cgroup's folder.
@@ -118,6 +115,13 @@ impl MemoryCgroup {
             oom_kills: field(&text(&self.events)?, "oom_kill")?,
         })
     }
+}
+
+/// The folder of the memory cgroup that a process is in.
+pub(super) fn folder_of_process(pid: Pid) -> Result<PathBuf> {
+    let path = format!("/proc/{}/cgroup", pid.as_raw_nonzero());
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    folder_of(&text).with_context(|| format!("no memory cgroup in {path}"))
 }
 
 /// Where cgroups of this name are for the memory controller, to pass on to a container runtime.

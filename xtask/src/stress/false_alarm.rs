@@ -45,6 +45,7 @@ pub(super) fn run(common: &Common) -> Result<()> {
         arguments: &["run", "--config", "/data/relay.toml"],
         folder: &folder,
         limit_bytes: LIMIT_BYTES,
+        user: 0,
     };
     let (mut container, counters) = container::start(common.runtime, &plan)?;
     ports.wait_ready(container.as_mut(), &folder.join("node.log"))?;

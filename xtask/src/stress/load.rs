@@ -141,6 +141,68 @@ impl Load {
     }
 }
 
+// === impl LoadReport ===
+
+impl LoadReport {
+    /// Several loads that ran side by side as one: sums, and the worst latencies. `None` of nothing.
+    pub(super) fn merged(reports: Vec<Self>) -> Option<Self> {
+        let mut reports = reports.into_iter();
+        let mut sum = reports.next()?;
+        for report in reports {
+            sum.add(report);
+        }
+        Some(sum)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.started_unix_ms = self.started_unix_ms.min(other.started_unix_ms);
+        self.total.add(other.total);
+        self.accepted_bytes += other.accepted_bytes;
+        self.without_retry_after += other.without_retry_after;
+        for (status, count) in other.refused_by_status {
+            *self.refused_by_status.entry(status).or_default() += count;
+        }
+        for (kind, count) in other.failed_by_kind {
+            *self.failed_by_kind.entry(kind).or_default() += count;
+        }
+        self.accepted_latency = self.accepted_latency.worst(other.accepted_latency);
+        self.refused_latency = self.refused_latency.worst(other.refused_latency);
+        self.buckets.extend(other.buckets);
+        self.buckets
+            .sort_by(|a, b| a.offset_ms.total_cmp(&b.offset_ms));
+        self.buckets.dedup_by(|later, sum| {
+            let same = later.offset_ms == sum.offset_ms;
+            if same {
+                sum.counts.add(later.counts);
+            }
+            same
+        });
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.failed += other.failed;
+    }
+}
+
+// === impl Latency ===
+
+impl Latency {
+    fn worst(self, other: Self) -> Self {
+        Self {
+            p50_us: self.p50_us.max(other.p50_us),
+            p99_us: self.p99_us.max(other.p99_us),
+            max_us: self.max_us.max(other.max_us),
+        }
+    }
+}
+
 impl Drop for Load {
     fn drop(&mut self) {
         self.child.kill().ok();
@@ -155,4 +217,47 @@ fn rate(phase: &Phase, body_bytes: u64) -> String {
 
 fn millis(phase: &Phase) -> String {
     format!("{}ms", phase.duration.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_side_by_side_add_up_bucket_by_bucket() {
+        let counts = |sent| Counts {
+            sent,
+            accepted: sent,
+            ..Counts::default()
+        };
+        let report = |started_unix_ms, offsets: &[f64]| LoadReport {
+            started_unix_ms,
+            total: counts(offsets.len() as u64),
+            accepted_bytes: 1,
+            refused_by_status: BTreeMap::from([("429".to_owned(), 1)]),
+            without_retry_after: 0,
+            failed_by_kind: BTreeMap::new(),
+            accepted_latency: Latency::default(),
+            refused_latency: Latency::default(),
+            bucket_ms: 20.0,
+            buckets: offsets
+                .iter()
+                .map(|&offset_ms| Bucket {
+                    offset_ms,
+                    counts: counts(1),
+                })
+                .collect(),
+        };
+        let merged =
+            LoadReport::merged(vec![report(5.0, &[0.0, 40.0]), report(4.0, &[0.0, 20.0])]).unwrap();
+        assert_eq!((merged.started_unix_ms, merged.total.sent), (4.0, 4));
+        assert_eq!(merged.refused_by_status["429"], 2);
+        let buckets: Vec<_> = merged
+            .buckets
+            .iter()
+            .map(|b| (b.offset_ms, b.counts.sent))
+            .collect();
+        assert_eq!(buckets, [(0.0, 2), (20.0, 1), (40.0, 1)]);
+        assert!(LoadReport::merged(Vec::new()).is_none());
+    }
 }

@@ -12,8 +12,11 @@
 
 mod account;
 pub(crate) mod artifact;
+mod ballast;
+mod blackbox;
 mod cgroup;
 mod container;
+mod end;
 mod false_alarm;
 mod idle;
 mod live;
@@ -23,8 +26,11 @@ mod node;
 mod overload;
 mod place;
 mod probe;
+mod ramp;
 pub(crate) mod report;
 mod rescue;
+mod scenarios;
+mod sink;
 mod state;
 mod verdict;
 mod vm;
@@ -41,6 +47,10 @@ use container::RuntimeKind;
 pub(crate) enum Scenario {
     /// More load than the emitter drains, protection on and off: survival, goodput, refusals.
     Overload(overload::Args),
+    /// Steps, mixed sizes, stalled sinks, limits that move, neighbours, file writing, cycles: a table of what may go wrong.
+    Scenarios(scenarios::Args),
+    /// Memory ramps up to the limit and back, and the governor is shown as it answers.
+    Ramp(ramp::Args),
     /// 600 MiB through the file emitter in 256 MiB: page cache is not pressure.
     FalseAlarm(Common),
     /// What a node costs that does nothing.
@@ -49,6 +59,8 @@ pub(crate) enum Scenario {
     Live(live::Args),
     /// A program that frees when it is told that its limit is near: which signal comes in time?
     Rescue(rescue::Args),
+    /// Kills for memory, kills from outside, power cuts: what the black box says afterwards.
+    Blackbox(blackbox::Args),
     /// The live checks in the guest alone: short for `live --on guest`.
     Guest,
 }
@@ -81,10 +93,13 @@ pub(crate) struct Common {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match args.scenario.as_ref().unwrap_or(&Scenario::Guest) {
         Scenario::Overload(args) => overload::run(args),
+        Scenario::Scenarios(args) => scenarios::run(args),
+        Scenario::Ramp(args) => ramp::run(args),
         Scenario::FalseAlarm(common) => false_alarm::run(common),
         Scenario::Idle(common) => idle::run(common),
         Scenario::Live(args) => live::run(args),
         Scenario::Rescue(args) => rescue::run(args),
+        Scenario::Blackbox(args) => blackbox::run(args),
         Scenario::Guest => live::guest(),
     }
 }
@@ -97,6 +112,21 @@ pub(crate) fn overload_quick() -> Result<()> {
 /// The whole table.
 pub(crate) fn overload_full() -> Result<()> {
     overload::run(&overload::Args::full())
+}
+
+/// The scenarios that fit into a test run.
+pub(crate) fn scenarios_quick() -> Result<()> {
+    scenarios::run(&scenarios::Args::quick())
+}
+
+/// All of them.
+pub(crate) fn scenarios_full() -> Result<()> {
+    scenarios::run(&scenarios::Args::full())
+}
+
+/// The ramp, faster.
+pub(crate) fn ramp_quick() -> Result<()> {
+    ramp::run(&ramp::Args::quick())
 }
 
 pub(crate) fn false_alarm() -> Result<()> {
@@ -120,6 +150,16 @@ pub(crate) fn rescue_quick() -> Result<()> {
 /// The whole rescue table in both places.
 pub(crate) fn rescue_full() -> Result<()> {
     rescue::everywhere(false)
+}
+
+/// A dozen kills in both places, and a few from outside.
+pub(crate) fn blackbox_quick() -> Result<()> {
+    blackbox::everywhere(true)
+}
+
+/// More than a hundred kills in both places, five hundred from outside, twenty power cuts.
+pub(crate) fn blackbox_full() -> Result<()> {
+    blackbox::everywhere(false)
 }
 
 impl Common {

@@ -10,8 +10,46 @@ use serde_json::Value;
 pub(super) struct State {
     /// `None` until the first decision.
     pub(super) level: Option<Level>,
+    #[serde(default)]
+    pub(super) memory: Memory,
+    #[serde(default)]
+    pub(super) ledger: Ledger,
+    #[serde(default)]
+    pub(super) gate: Gate,
+    #[serde(default)]
+    pub(super) governor: Option<Governor>,
     #[serde(flatten)]
     pub(super) books: Books,
+}
+
+/// What the node thinks of its memory.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    pub(super) limit_bytes: Option<u64>,
+    pub(super) unreclaimable_bytes: Option<u64>,
+}
+
+/// What its queues may hold, and do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ledger {
+    pub(super) size_bytes: Option<u64>,
+    #[serde(default)]
+    pub(super) used_bytes: u64,
+}
+
+/// How wide its gate stands open.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Gate {
+    /// `None` while no rate is set.
+    pub(super) rate_bytes_per_second: Option<f64>,
+    pub(super) scale: Option<f64>,
+}
+
+/// The AIMD governor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Governor {
+    pub(super) state: String,
+    pub(super) scale: f64,
 }
 
 /// The two accounts: at ingest and for each subscription.

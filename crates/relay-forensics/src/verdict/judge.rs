@@ -198,16 +198,25 @@ impl<'a> Judge<'a> {
         first.zip(last).map_or(0, |(first, last)| (last - first).max(0.0) as u64)
     }
 
-    /// The level of the hierarchy that was full, when it is not the own one.
+    /// The level of the hierarchy that was full, or would have been by the next record, when it is not the own one.
     fn level_above(&mut self) -> Option<String> {
-        let last = self.recording.snapshots().next_back()?;
-        let depth = last.number("binding.depth").filter(|depth| *depth >= 1.0)?;
-        let (usage, limit) = (last.number("binding.usage")?, last.number("binding.limit")?);
-        if limit <= 0.0 || usage / limit < FULL {
+        let mut snapshots = self.recording.snapshots().rev();
+        let (depth, usage, limit) = binding(snapshots.next()?)?;
+        if depth < 1.0 || limit <= 0.0 {
+            return None;
+        }
+        let before = snapshots.next().and_then(binding);
+        let before = before.filter(|(other, ..)| *other == depth);
+        // As much again as in the last period.
+        let growth = before.map_or(0.0, |(_, before, _)| (usage - before).max(0.0));
+        if usage / limit < FULL && (growth <= 0.0 || usage + growth < limit) {
             return None;
         }
         let text = format!("{} of {} used {depth} levels above", Bytes(usage), Bytes(limit));
         self.say(text.clone());
+        if usage / limit < FULL {
+            self.say("at this growth that limit was passed before the next record".into());
+        }
         Some(text)
     }
 
@@ -273,6 +282,12 @@ impl<'a> Judge<'a> {
     fn say(&mut self, evidence: String) {
         self.evidence.push(evidence);
     }
+}
+
+/// How far above the level is that leaves the least room, its usage and its limit.
+fn binding(snapshot: SnapshotView<'_>) -> Option<(f64, f64, f64)> {
+    let depth = snapshot.number("binding.depth")?;
+    Some((depth, snapshot.number("binding.usage")?, snapshot.number("binding.limit")?))
 }
 
 fn is_survived(at_ns: u64, last_ns: u64) -> bool {

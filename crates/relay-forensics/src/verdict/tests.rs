@@ -159,6 +159,25 @@ fn a_full_level_above_or_an_empty_node_is_the_ancestor() {
 }
 
 #[test]
+fn a_level_above_that_fills_within_a_period_is_the_ancestor() {
+    for (before, cause) in [(110, Cause::OomAncestor), (122, Cause::Killed)] {
+        let mut run = Run::start();
+        let fields = run.fields;
+        for usage in [before, 123] {
+            run.snapshots().record(|s| {
+                s.set(fields.memory_limit, NO_LIMIT);
+                s.set(fields.memory_usage, 20 * MIB);
+                s.set(fields.binding_usage, usage * MIB);
+                s.set(fields.binding_limit, 128 * MIB);
+                s.set(fields.binding_depth, 1);
+            });
+        }
+        let (found, _, text) = judged(&run.found());
+        assert_eq!(found, cause, "{before} MiB, then 123 of 128: {text}");
+    }
+}
+
+#[test]
 fn a_kill_while_draining_is_the_end_of_its_time() {
     let mut run = Run::start();
     run.uses(20 * MIB);

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::{answers::quantity, html::escaped};
+use super::{answers::quantity, axis, html::escaped};
 use crate::schema::Unit;
 
 const WIDTH: f64 = 960.0;
@@ -12,6 +12,12 @@ const HEIGHT: f64 = 200.0;
 const LEFT: f64 = 76.0;
 const BOTTOM: f64 = 22.0;
 const TOP: f64 = 8.0;
+
+/// Half of the longest label below the axis.
+const EDGE: f64 = 24.0;
+
+/// The height of a line of text.
+const LINE: f64 = 12.0;
 
 /// More points than columns on a screen show nothing more, and a file is mailed around.
 const POINTS_MAX: usize = 480;
@@ -178,30 +184,30 @@ impl Chart {
     }
 
     fn put_axes(&self, page: &mut String, top: f64) {
-        for part in 0..=4 {
-            let share = f64::from(part) / 4.0;
-            let y = Self::y(top * share, top);
-            let label = quantity(round(top * share), self.unit);
+        for value in axis::lines(top, self.unit) {
+            let y = Self::y(value, top);
             let _ = write!(
                 page,
                 "<line class=\"g\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
                  <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 6.0,
                 y + 4.0,
-                escaped(&label)
+                escaped(&axis::label(value, self.unit))
             );
-            let at = -self.seconds * (1.0 - share);
-            let anchor = match part {
-                0 => "start",
-                4 => "end",
+        }
+        for ago in axis::lines(self.seconds, Unit::Seconds) {
+            let x = self.x(-ago);
+            // What would stick out on the right stands before its moment, on the left behind it.
+            let anchor = match x {
+                x if x > WIDTH - EDGE => "end",
+                x if x < LEFT + EDGE => "start",
                 _ => "middle",
             };
+            let label = if ago == 0.0 { "end".to_owned() } else { format!("−{}", axis::label(ago, Unit::Seconds)) };
             let _ = write!(
                 page,
-                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{} s</text>",
-                self.x(at),
-                HEIGHT - 6.0,
-                round(at)
+                "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{label}</text>",
+                HEIGHT - 6.0
             );
         }
     }
@@ -234,16 +240,22 @@ impl Chart {
         }
     }
 
+    /// Each level with its name where there is room for it; the name of every one shows on hovering.
     fn put_levels(&self, page: &mut String, top: f64) {
+        let mut named: Vec<f64> = Vec::new();
         for level in self.levels.iter().filter(|level| level.value <= top) {
             let y = Self::y(level.value, top);
+            let name = escaped(&level.name);
             let _ = write!(
                 page,
-                "<line class=\"v {}\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"><title>{} {}</title></line>",
+                "<line class=\"v {}\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"><title>{name} {}</title></line>",
                 level.class,
-                escaped(&level.name),
                 escaped(&quantity(level.value, self.unit))
             );
+            if named.iter().all(|other| (other - y).abs() >= LINE) {
+                let _ = write!(page, "<text x=\"{}\" y=\"{:.1}\">{name}</text>", LEFT + 4.0, y + LINE - 2.0);
+                named.push(y);
+            }
         }
     }
 
@@ -299,16 +311,6 @@ fn thin(points: &mut Vec<(f64, f64)>) {
     }
 }
 
-/// To three digits, for a label.
-fn round(value: f64) -> f64 {
-    if value == 0.0 {
-        return 0.0;
-    }
-    let scale = 10.0_f64.powf(2.0 - value.abs().log10().floor());
-    let rounded = (value * scale).round() / scale;
-    if rounded.is_finite() { rounded } else { value }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,14 +324,6 @@ mod tests {
         assert!(points.len() <= POINTS_MAX + 1, "{}", points.len());
         assert!(points.contains(&(5001.0, 9.0)));
         assert_eq!(points.last(), Some(&(9999.0, 3.0)));
-    }
-
-    #[test]
-    fn labels_have_three_digits() {
-        assert_eq!(round(1234.5), 1230.0);
-        assert_eq!(round(-0.012_345), -0.0123);
-        assert_eq!(round(0.0), 0.0);
-        assert!(round(f64::MAX).is_finite());
     }
 
     #[test]

@@ -133,14 +133,14 @@ fn charts(recording: &Recording, page: &mut String) {
         ("refused busy/s", "ingest.refused_busy"),
         ("dropped/s", "dropped.full"),
     ]).put(page);
-    clock.lines("Waiting (microseconds in each second)", Unit::Microseconds, detail, &[
+    clock.lines("Waiting, in each second", Unit::Microseconds, detail, &[
         ("memory some", "psi.memory_some"),
         ("memory full", "psi.memory_full"),
         ("cpu some", "psi.cpu_some"),
         ("io full", "psi.io_full"),
     ]).put(page);
     clock.levels("Governor", Unit::Ratio, detail, &[("scale", "governor.scale")]).put(page);
-    clock.levels("Forecast: seconds to the limit", Unit::Seconds, detail, &[("forecast", "governor.forecast")]).put(page);
+    clock.levels("Forecast: time to the limit", Unit::Seconds, detail, &[("forecast", "governor.forecast")]).put(page);
     clock.levels("Lateness of the recorder", Unit::Microseconds, detail, &[("late", "recorder.late")]).put(page);
     for field in own_fields(recording).take(OWN_CHARTS) {
         clock.levels(&field.name, field.unit, detail, &[(&field.name, &field.name)]).put(page);

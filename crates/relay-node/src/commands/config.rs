@@ -7,7 +7,7 @@ use crate::cli::ConfigCommandArgs;
 use crate::config::{Environment, explanation, listing};
 use crate::exit;
 
-/// Prints the configuration to `out`, with its reasons when asked; mistakes go to `errors`.
+/// Prints the configuration to `out`, with its reasons when asked, or a profile; mistakes go to `errors`.
 ///
 /// # Errors
 ///
@@ -18,6 +18,10 @@ pub fn execute(
     out: &mut dyn Write,
     errors: &mut dyn Write,
 ) -> io::Result<u8> {
+    if let Some(profile) = args.profile {
+        out.write_all(profile.text().as_bytes())?;
+        return Ok(exit::SUCCESS);
+    }
     let loaded = args.config.sources(environment).load();
     let Some(loaded) = report(loaded, errors)? else {
         return Ok(exit::USAGE);

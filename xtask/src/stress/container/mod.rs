@@ -39,6 +39,8 @@ pub(super) struct Plan<'a> {
     /// A folder of the run: its `data` is the container's `/data`, its `node.log` the container's output.
     pub(super) folder: &'a Path,
     pub(super) limit_bytes: u64,
+    /// Whose process it is; `/data` has to be writable for this user.
+    pub(super) user: u32,
 }
 
 /// How the container's program ended.

@@ -10,6 +10,7 @@ use crate::stress::cgroup::Version;
 /// capability. Where version 2 of cgroups stands alone, also a cgroup namespace of its own, as the engines do it there.
 pub(super) fn config(
     program: &str,
+    user: u32,
     arguments: &[&str],
     data: &Path,
     cgroups_path: &str,
@@ -31,7 +32,7 @@ pub(super) fn config(
         "hostname": "relay",
         "process": {
             "terminal": false,
-            "user": { "uid": 0, "gid": 0 },
+            "user": { "uid": user, "gid": user },
             "args": args,
             "env": ["PATH=/", "HOME=/data"],
             "cwd": "/data",
@@ -68,7 +69,14 @@ mod tests {
     #[test]
     fn the_limit_covers_swap_and_the_network_is_the_hosts() {
         let resources = memory(64 << 20);
-        let config = config("/relay", &["run"], Path::new("/x"), "/relay/y", &resources);
+        let config = config(
+            "/relay",
+            7,
+            &["run"],
+            Path::new("/x"),
+            "/relay/y",
+            &resources,
+        );
         let memory = &config["linux"]["resources"]["memory"];
         assert_eq!(memory["limit"], memory["swap"]);
         let namespaces = config["linux"]["namespaces"].as_array().unwrap();
@@ -77,6 +85,7 @@ mod tests {
                 .iter()
                 .all(|namespace| namespace["type"] != "network")
         );
+        assert_eq!(config["process"]["user"]["uid"], 7);
         assert_eq!(config["process"]["args"], json!(["/relay", "run"]));
     }
 }

@@ -60,7 +60,14 @@ fn prepare(plan: &Plan<'_>, cgroup: &str, resources: &Value) -> Result<()> {
     let folder = plan.folder.canonicalize()?;
     make_rootfs(plan)?;
     let data = folder.join("data");
-    let config = oci::config(&plan.program(), plan.arguments, &data, cgroup, resources);
+    let config = oci::config(
+        &plan.program(),
+        plan.user,
+        plan.arguments,
+        &data,
+        cgroup,
+        resources,
+    );
     let config = serde_json::to_vec_pretty(&config)?;
     std::fs::write(folder.join("config.json"), config)?;
     delete(plan.name);

@@ -9,14 +9,14 @@ use rustix::process::Pid;
 use crate::stress::cgroup::{MOUNT, MemoryCgroup, Version, controller_folder, memory_folder};
 
 /// Above all groups of these tests; the container runtime puts its own there too.
-pub(super) const PARENT: &str = "/relay-stress";
+pub(in crate::stress) const PARENT: &str = "/relay-stress";
 
 /// The controllers that the tests use.
 const CONTROLLERS: [&str; 2] = ["memory", "cpu"];
 
 /// A cgroup; dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(in crate::stress) struct Group {
     path: String,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Group {
 
 impl Group {
     /// Makes a group below [`PARENT`], and what is missing above it.
-    pub(super) fn create(name: &str) -> Result<Self> {
+    pub(in crate::stress) fn create(name: &str) -> Result<Self> {
         let path = format!("{PARENT}/{name}");
         for controller in CONTROLLERS {
             let folder = controller_folder(controller, &path);
@@ -40,16 +40,16 @@ impl Group {
     }
 
     /// Its path as a container runtime wants it.
-    pub(super) fn path(&self) -> &str {
+    pub(in crate::stress) fn path(&self) -> &str {
         &self.path
     }
 
-    pub(super) fn set_limit(&self, bytes: u64) -> Result<()> {
+    pub(in crate::stress) fn set_limit(&self, bytes: u64) -> Result<()> {
         self.set(limit_file(), &bytes.to_string())
     }
 
     /// What throttles in version 2, and what version 1 calls a soft limit, which throttles nothing.
-    pub(super) fn set_soft_limit(&self, bytes: u64) -> Result<()> {
+    pub(in crate::stress) fn set_soft_limit(&self, bytes: u64) -> Result<()> {
         let file = match Version::here() {
             Version::V1 => "memory.soft_limit_in_bytes",
             Version::V2 => "memory.high",
@@ -58,7 +58,7 @@ impl Group {
     }
 
     /// So many microseconds of processor time in each 100 ms.
-    pub(super) fn set_cpu_quota(&self, quota_us: u32) -> Result<()> {
+    pub(in crate::stress) fn set_cpu_quota(&self, quota_us: u32) -> Result<()> {
         let folder = controller_folder("cpu", &self.path);
         match Version::here() {
             Version::V1 => {
@@ -70,16 +70,16 @@ impl Group {
     }
 
     /// Writes one of the memory controller's files.
-    pub(super) fn set(&self, file: &str, text: &str) -> Result<()> {
+    pub(in crate::stress) fn set(&self, file: &str, text: &str) -> Result<()> {
         write(&memory_folder(&self.path).join(file), text)
     }
 
-    pub(super) fn counters(&self) -> Result<MemoryCgroup> {
+    pub(in crate::stress) fn counters(&self) -> Result<MemoryCgroup> {
         MemoryCgroup::open(&memory_folder(&self.path))
     }
 
     /// Where a process writes its number to join, one file a controller.
-    pub(super) fn doors(&self) -> Vec<PathBuf> {
+    pub(in crate::stress) fn doors(&self) -> Vec<PathBuf> {
         let folders = CONTROLLERS.map(|controller| controller_folder(controller, &self.path));
         let mut doors = folders.map(|folder| folder.join("cgroup.procs")).to_vec();
         doors.dedup();
@@ -87,7 +87,7 @@ impl Group {
     }
 
     /// Moves a process here.
-    pub(super) fn take(&self, pid: Pid) -> Result<()> {
+    pub(in crate::stress) fn take(&self, pid: Pid) -> Result<()> {
         for door in self.doors() {
             write(&door, &pid.as_raw_nonzero().to_string())?;
         }
@@ -117,7 +117,7 @@ impl Drop for Group {
 }
 
 /// The file of the hard limit.
-pub(super) fn limit_file() -> &'static str {
+pub(in crate::stress) fn limit_file() -> &'static str {
     match Version::here() {
         Version::V1 => "memory.limit_in_bytes",
         Version::V2 => "memory.max",

@@ -5,7 +5,7 @@
 //! exercised for real: each in a container, which sees little, and as a plain process, which sees the whole hierarchy.
 
 mod check;
-mod group;
+pub(super) mod group;
 mod report;
 mod witness;
 

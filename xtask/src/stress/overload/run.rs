@@ -4,20 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Signal, kill_process};
 
 use super::{Cell, RECOVERY, RunResult, Setup};
 use crate::stress::cgroup::{MemoryCgroup, Reading};
-use crate::stress::container::{self, Container, Exit, Plan};
+use crate::stress::container::{self, Container, Plan};
+use crate::stress::end::{self, End};
 use crate::stress::load::{Load, LoadReport, Phase};
 use crate::stress::node::{self, Ports};
 use crate::stress::probe::{At, Probe, unix_ms};
 use crate::stress::report::chart;
 use crate::stress::state::{State, last_words};
 use crate::stress::{account, measure, verdict};
-
-/// The node's own drain deadline is 10 s by default; past this it hangs.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was seen while the run went on.
 #[derive(Debug)]
@@ -27,14 +24,6 @@ pub(in crate::stress) struct Observed {
     pub(in crate::stress) load: LoadReport,
     /// Where the overload ends, in the schedule of the load.
     pub(in crate::stress) fall_ms: f64,
-}
-
-struct End {
-    exit: Option<Exit>,
-    /// When the node ended without having been asked to.
-    early_unix_ms: Option<f64>,
-    oom_kills: u64,
-    log: String,
 }
 
 pub(super) fn run(setup: &Setup, cell: Cell, number: u32, folder: &Path) -> Result<RunResult> {
@@ -50,6 +39,7 @@ pub(super) fn run(setup: &Setup, cell: Cell, number: u32, folder: &Path) -> Resu
         arguments: &["run", "--config", "/data/relay.toml"],
         folder,
         limit_bytes: cell.limit.0,
+        user: 0,
     };
     let (mut container, counters) = container::start(setup.common.runtime, &plan)?;
     ports.wait_ready(container.as_mut(), &folder.join("node.log"))?;
@@ -95,7 +85,7 @@ fn observe(
     let mut load = Load::start(&setup.binary, &url, cell.body.0, &phases, folder)?;
     let early_unix_ms = watch(container.as_mut(), &mut load)?;
     let load = load.finish()?;
-    let exit = stop(container.as_mut())?;
+    let exit = end::stop(container.as_mut())?;
     let states = states.finish()?;
     let memory = memory.finish()?;
     let last = memory.last().map_or(0, |at| at.value.oom_kills);
@@ -134,15 +124,6 @@ fn watch(container: &mut dyn Container, load: &mut Load) -> Result<Option<f64>> 
     Ok(None)
 }
 
-/// Asks the node to drain and waits for its end; `None` when it does not come.
-fn stop(container: &mut dyn Container) -> Result<Option<Exit>> {
-    if let Some(exit) = container.try_wait()? {
-        return Ok(Some(exit));
-    }
-    kill_process(container.pid(), Signal::TERM).context("SIGTERM")?;
-    container::wait(container, DRAIN_PATIENCE)
-}
-
 fn result(setup: &Setup, cell: Cell, run: u32, observed: &Observed, end: &End) -> RunResult {
     let Observed {
         memory,
@@ -164,13 +145,13 @@ fn result(setup: &Setup, cell: Cell, run: u32, observed: &Observed, end: &End) -
         .unwrap_or(start_ms + fall_ms)
         .min(start_ms + fall_ms);
     let delivered_bytes = measure::delivered_bytes(states, start_ms, until_ms);
-    let ended_well = end.early_unix_ms.is_none() && end.exit == Some(Exit::Code(0));
+    let ended_well = end.is_well();
     RunResult {
         cell,
         run,
         capacity: setup.capacity,
         duration: setup.duration,
-        death: death(end, ended_well),
+        death: end.death(),
         ended_well,
         oom_kills: end.oom_kills,
         lived: end
@@ -201,15 +182,5 @@ fn result(setup: &Setup, cell: Cell, run: u32, observed: &Observed, end: &End) -
             None => vec!["no account in the node's log".to_owned()],
         },
         failures: Vec::new(),
-    }
-}
-
-fn death(end: &End, ended_well: bool) -> String {
-    match end.exit {
-        Some(Exit::Signal(_)) if end.oom_kills > 0 => "kernel OOM killer".to_owned(),
-        Some(exit @ Exit::Signal(_)) => format!("{exit}, not the OOM killer"),
-        Some(Exit::Code(0)) if ended_well => "alive, drained".to_owned(),
-        Some(exit) => format!("by itself, {exit}"),
-        None => "hung after SIGTERM".to_owned(),
     }
 }

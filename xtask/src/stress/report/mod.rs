@@ -1,6 +1,7 @@
 //! The report of the overload scenario: `report.json`, `report.md`, `report.html`.
 
 pub(super) mod chart;
+pub(super) mod page;
 pub(crate) mod svg;
 mod table;
 
@@ -62,28 +63,8 @@ fn markdown(facts: &[Fact], results: &[RunResult]) -> String {
 }
 
 fn html(facts: &[Fact], results: &[RunResult], out: &Path) -> String {
-    let mut text = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{TITLE}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{}</style>\
-         <h1>{TITLE}</h1><p>{EXPLANATION}</p><ul>",
-        include_str!("report.css")
-    );
-    for (name, value) in facts {
-        write!(text, "<li>{}: {}</li>", escape(name), escape(value)).ok();
-    }
-    text.push_str("</ul><div class=\"wide\"><table><thead><tr>");
-    for name in table::HEAD {
-        write!(text, "<th scope=\"col\">{}</th>", escape(name)).ok();
-    }
-    text.push_str("</tr></thead><tbody>");
-    for row in table::rows(results) {
-        text.push_str("<tr>");
-        for cell in row {
-            write!(text, "<td>{}</td>", escape(&cell)).ok();
-        }
-        text.push_str("</tr>");
-    }
-    text.push_str("</tbody></table></div>");
+    let mut text = page::begin(TITLE, EXPLANATION, facts);
+    page::table(&mut text, &table::HEAD, &table::rows(results));
     for result in results {
         let chart = out.join("runs").join(result.name()).join("chart.svg");
         let chart = std::fs::read_to_string(chart).unwrap_or_else(|error| error.to_string());
@@ -94,6 +75,6 @@ fn html(facts: &[Fact], results: &[RunResult], out: &Path) -> String {
         )
         .ok();
     }
-    text.push_str("</html>\n");
+    page::end(&mut text);
     text
 }

@@ -115,6 +115,7 @@ fn one(cell: Cell, place: Place, program: &Path, out: &Path) -> Result<RunResult
         ],
         folder: &folder,
         limit_bytes: LIMIT_BYTES,
+        user: 0,
     };
     let (mut container, counters) = container::start(RuntimeKind::Runc, &plan)?;
     // In the emulator the last cycle may take long.

@@ -25,16 +25,26 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
     echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control
 done
-# A disk in memory, so that files have a page cache that can be given back.
-insmod /modules/brd.ko rd_nr=1 rd_size=131072
-mke2fs -q /dev/ram0 > /dev/null
-mount -t ext4 /dev/ram0 /data
+if [ -b /dev/nvme0n1 ]; then
+    # A disk that was made outside, and outlives this machine.
+    mount -t ext4 /dev/nvme0n1 /data
+else
+    # A disk in memory, so that files have a page cache that can be given back.
+    insmod /modules/brd.ko rd_nr=1 rd_size=131072
+    mke2fs -q /dev/ram0 > /dev/null
+    mount -t ext4 /dev/ram0 /data
+fi
 ip link set lo up
 
 set --
 while IFS= read -r argument; do
     set -- "$@" "$argument"
 done < /arguments
+if [ "$1" = victim ]; then
+    # A program that is to be cut short: what it says are the results.
+    shift
+    exec /programs/victim "$@" > /dev/ttyS2 2> /dev/ttyS1
+fi
 xtask "$@" > /dev/ttyS1 2>&1
 echo "{\"exit\":$?}" > /dev/ttyS2
 dmesg > /dev/ttyS0

@@ -50,6 +50,16 @@ pub(super) struct Guest<'a> {
     pub(super) patience: Duration,
 }
 
+/// A guest that is ready to boot, also many times.
+#[derive(Debug)]
+pub(super) struct Machine {
+    folder: PathBuf,
+    kernel: Kernel,
+    initrd: PathBuf,
+    psi: bool,
+    patience: Duration,
+}
+
 /// A running emulator; dropping it ends it.
 struct Emulator(Child);
 
@@ -73,12 +83,10 @@ impl Guest<'_> {
     /// `results.ndjson`.
     pub(super) fn run(&self) -> Result<Vec<Value>> {
         super::container::fresh(self.folder)?;
-        let kernel = Kernel::fetch()?;
-        let initrd = image::build(self.folder, &kernel, self.programs, self.arguments)?;
-        let mut emulator = Emulator(self.qemu(&kernel, &initrd).spawn().context("qemu")?);
-        let ended = self.watch(&mut emulator);
-        std::fs::remove_dir_all(self.folder.join("root"))?;
-        std::fs::remove_file(initrd)?;
+        let machine = self.build()?;
+        let mut emulator = Emulator(machine.qemu(None).spawn().context("qemu")?);
+        let ended = machine.watch(&mut emulator);
+        drop(machine);
         ended?;
         let text = std::fs::read_to_string(self.folder.join("results.ndjson"))?;
         let (results, exit) = parse(&text)?;
@@ -90,24 +98,82 @@ impl Guest<'_> {
         }
     }
 
-    fn qemu(&self, kernel: &Kernel, initrd: &Path) -> Command {
+    /// Makes what is booted.
+    pub(super) fn build(&self) -> Result<Machine> {
+        let kernel = Kernel::fetch()?;
+        let initrd = image::build(self.folder, &kernel, self.programs, self.arguments)?;
+        std::fs::remove_dir_all(self.folder.join("root"))?;
+        Ok(Machine {
+            folder: self.folder.to_owned(),
+            kernel,
+            initrd,
+            psi: self.psi,
+            patience: self.patience,
+        })
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// Boots with a disk, waits for the first result line that `begun` takes, and ends the emulator with SIGKILL `after`
+    /// that: a power cut. Returns the result lines up to then, the last of which may be cut as well.
+    pub(super) fn cut(
+        &self,
+        disk: &Path,
+        after: Duration,
+        begun: fn(&str) -> bool,
+    ) -> Result<String> {
+        let results = self.folder.join("results.ndjson");
+        std::fs::remove_file(&results).ok();
+        let mut emulator = Emulator(self.qemu(Some(disk)).spawn().context("qemu")?);
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let said = std::fs::read_to_string(&results).unwrap_or_default();
+            if said.split('\n').any(begun) {
+                break;
+            }
+            let ended = emulator.0.try_wait()?.is_some();
+            ensure!(
+                !ended && Instant::now() < deadline,
+                "the guest does not begin; its console is in {}",
+                self.folder.display()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(after);
+        drop(emulator);
+        Ok(std::fs::read_to_string(&results)?)
+    }
+
+    fn qemu(&self, disk: Option<&Path>) -> Command {
         let psi = u8::from(self.psi);
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-machine", "pc", "-accel", "tcg", "-smp", "2", "-m", "768"])
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
-            // A panic reboots at once, and a reboot ends the emulator.
+            // A panic reboots at once, and a reboot ends the emulator. The timer is not checked at boot: on a busy machine
+            // the emulator delivers its ticks too late for the check, and the kernel gives up.
             .args(["-no-reboot", "-append"])
             .arg(format!(
-                "console=ttyS0 quiet panic=-1 log_buf_len=1M cgroup_no_v1=all psi={psi}"
+                "console=ttyS0 quiet no_timer_check panic=-1 log_buf_len=1M cgroup_no_v1=all psi={psi}"
             ))
             .arg("-kernel")
-            .arg(&kernel.image)
+            .arg(&self.kernel.image)
             .arg("-initrd")
-            .arg(initrd)
+            .arg(&self.initrd)
             .stdin(Stdio::null());
         for name in ["console.log", "output.log", "results.ndjson"] {
             let path = self.folder.join(name);
             qemu.arg("-serial").arg(format!("file:{}", path.display()));
+        }
+        if let Some(disk) = disk {
+            let file = disk.display();
+            // What the guest hands over is in the file, whatever becomes of the emulator.
+            qemu.arg("-drive")
+                .arg(format!(
+                    "file={file},format=raw,if=none,id=disk,cache=writeback"
+                ))
+                .args(["-device", "nvme,drive=disk,serial=relay"]);
         }
         qemu
     }
@@ -133,6 +199,12 @@ impl Guest<'_> {
                 None => std::thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.initrd).ok();
     }
 }
 

@@ -106,6 +106,7 @@ impl Stage {
             arguments: &[],
             folder: &folder,
             limit_bytes: 0,
+            user: 0,
         };
         Witness::in_container(&plan, cgroup, resources)
     }
