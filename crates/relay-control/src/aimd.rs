@@ -202,7 +202,9 @@ impl Aimd {
     fn degrade(&mut self, now: Duration) {
         let allowed = self.cooled_down(now);
         self.governor.state = GovernorState::Degraded;
-        self.may_cut_at_critical = allowed;
+        // Memory that was taken for kept and rises after all is the same episode, and what it may do it still may.
+        let same = matches!(self.kept, Kept::Refuted);
+        self.may_cut_at_critical = allowed || (same && self.may_cut_at_critical);
         if allowed {
             self.cut(now);
         }

@@ -1,21 +1,24 @@
 //! The one coarse clock of the gate: a few nanoseconds a reading, good to the kernel's tick (1 to 4 ms).
 
 /// Nanoseconds of a monotonic clock with an arbitrary start.
-#[cfg(all(target_os = "linux", not(relay_portable)))]
 pub(crate) fn coarse_nanos() -> u64 {
     #[cfg(test)]
     if let Some(now_ns) = frozen::nanos() {
         return now_ns;
     }
+    system_nanos()
+}
+
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+fn system_nanos() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
     (now.tv_sec as u64)
         .saturating_mul(1_000_000_000)
         .saturating_add(now.tv_nsec as u64)
 }
 
-/// Nanoseconds of a monotonic clock with an arbitrary start.
 #[cfg(any(relay_portable, not(target_os = "linux")))]
-pub(crate) fn coarse_nanos() -> u64 {
+fn system_nanos() -> u64 {
     use std::sync::OnceLock;
     use std::time::Instant;
     static START: OnceLock<Instant> = OnceLock::new();

@@ -77,7 +77,7 @@ not_in_a_model! {
     mod clock;
     mod crash_report;
     mod event;
-    #[cfg(feature = "signals")]
+    #[cfg(all(feature = "signals", target_os = "linux", not(relay_portable)))]
     pub mod fatal_signal;
     mod header;
     mod identity;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use crate::file::{HeldFile, read_whole};
-use crate::{Root, text};
+use crate::{Root, sys, text};
 
 /// Room for `/proc/self/stat`, whose longest part is a name of 15 bytes.
 const STAT_BYTES: usize = 1 << 10;
@@ -46,17 +46,20 @@ pub struct ProcessSample {
 pub struct Process {
     stat: Option<HeldFile>,
     meminfo: Option<HeldFile>,
-    descriptors: std::path::PathBuf,
+    descriptors: Option<std::path::PathBuf>,
 }
 
 impl Process {
     /// Opens what is there.
     pub fn open(root: &Root) -> Self {
-        let open = |path| HeldFile::open(&root.path(path)).ok();
+        let open = |path| {
+            let open = || HeldFile::open(&root.path(path)).ok();
+            root.has_files().then(open).flatten()
+        };
         Self {
             stat: open("/proc/self/stat"),
             meminfo: open("/proc/meminfo"),
-            descriptors: root.path("/proc/self/fd"),
+            descriptors: root.has_files().then(|| root.path("/proc/self/fd")),
         }
     }
 
@@ -67,13 +70,13 @@ impl Process {
             Some(Stat::parse(stat.read(&mut buffer).ok()?))
         });
         let stat = stat.unwrap_or_default();
-        let entries = fs::read_dir(&self.descriptors).ok();
+        let entries = self.descriptors.as_ref();
+        let entries = entries.and_then(|folder| fs::read_dir(folder).ok());
         ProcessSample {
             threads: stat.threads,
             // One of them is that of the listing itself.
             descriptors: entries.map(|entries| (entries.count() as u64).saturating_sub(1)),
-            descriptors_limit: rustix::process::getrlimit(rustix::process::Resource::Nofile)
-                .current,
+            descriptors_limit: sys::descriptors_limit(),
             major_faults: stat.major_faults,
             cpu_ticks: stat.cpu_ticks,
             host_available_bytes: self.host_available(),
@@ -159,6 +162,7 @@ mod tests {
         assert_eq!(Stat::parse(b"7 (a"), Stat::default());
     }
 
+    #[cfg(all(target_os = "linux", not(relay_portable)))]
     #[test]
     fn this_process_is_seen_and_a_new_descriptor_and_thread_are_counted() {
         let mut process = Process::open(&Root::system());

@@ -27,6 +27,22 @@ fn recovering_from(scale: f64, config: AimdConfig) -> (Aimd, Duration) {
 }
 
 /// AI10, Q02–Q13: every state against every band of pressure.
+/// A neighbour that eats looks like kept memory at first; the cut at critical is still to come, and comes once.
+#[test]
+fn an_episode_that_was_taken_for_kept_memory_still_cuts_at_critical() {
+    let mut aimd = Aimd::try_new(AimdConfig::default()).unwrap();
+    let mut scale = |pressure, live, second| {
+        let now = Duration::from_secs(second);
+        aimd.step_with_live(pressure, Some(live), now).scale
+    };
+    assert_eq!(scale(0.80, 0.75, 1), 0.5);
+    assert_eq!(scale(0.80, 0.10, 2), 0.5, "taken for kept");
+    assert_eq!(scale(0.86, 0.10, 3), 0.5, "it rises: refuted");
+    assert_eq!(scale(0.92, 0.10, 4), 0.25);
+    assert_eq!(scale(0.93, 0.10, 5), 0.25, "once");
+    assert_eq!(scale(0.93, 0.10, 34), 0.125, "and then by cooldown");
+}
+
 #[test]
 fn aimd_governor_state_transitions() {
     use GovernorState::{Degraded, Normal, Recovering};

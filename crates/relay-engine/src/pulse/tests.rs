@@ -187,12 +187,12 @@ fn a_transition_is_recorded_by_the_tick_that_made_it() {
     let governor = of(EventKind::Governor).expect("the governor cut");
     assert_eq!(governor.values[1], 1, "degraded: {governor:?}");
     assert!(of(EventKind::Decision).is_some(), "knobs were turned");
-    let page = fs::read_to_string(machine.path().join("termination-log")).unwrap();
-    let first = page.lines().next().unwrap();
-    assert!(
-        first.contains("RUNNING") && first.contains("gov="),
-        "{first}"
-    );
+    if cfg!(all(target_os = "linux", not(relay_portable))) {
+        let page = fs::read_to_string(machine.path().join("termination-log")).unwrap();
+        let first = page.lines().next().unwrap();
+        let is_whole = first.contains("RUNNING") && first.contains("gov=");
+        assert!(is_whole, "{first}");
+    }
 }
 
 /// Memory that stays high is none of the laws' hurry; the recorder wants a look each 10 ms all the same, and only there.

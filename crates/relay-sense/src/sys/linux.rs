@@ -47,6 +47,11 @@ pub(crate) fn page_bytes() -> u64 {
     rustix::param::page_size() as u64
 }
 
+/// How many descriptors this process may have open.
+pub(crate) fn descriptors_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 /// The processors that the scheduler allows this thread.
 pub(crate) fn allowed_cpus() -> Option<CpuSet> {
     let allowed = rustix::thread::sched_getaffinity(None).ok()?;

@@ -50,6 +50,11 @@ pub(crate) fn page_bytes() -> u64 {
     PAGE_BYTES
 }
 
+/// How many descriptors this process may have open.
+pub(crate) fn descriptors_limit() -> Option<u64> {
+    None
+}
+
 /// As many processors as this process may use, by no name in particular.
 pub(crate) fn allowed_cpus() -> Option<CpuSet> {
     let cpus = thread::available_parallelism()
