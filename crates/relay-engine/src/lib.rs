@@ -92,6 +92,7 @@ mod supervise;
 mod telemetry;
 mod trigger;
 mod tuning;
+mod vigil;
 mod workers;
 
 pub use actuate::GovernorHistory;

@@ -235,7 +235,12 @@ impl Pulse {
         let wait = self.tape.limit_wait(wait, outlook);
         // Skipped while an emitter is being added: the pulse waits for nobody.
         let watches = Arc::clone(&self.watches);
-        let mut watches = watches.try_lock().ok();
+        let mut watches = match watches.try_lock() {
+            Ok(watches) => Some(watches),
+            // A panic of an earlier tick; what is watched is valid at every step.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
         let sees_queues = watches.is_some();
         let queues = watches
             .as_deref_mut()

@@ -27,6 +27,7 @@ use crate::supervise::Supervisor;
 use crate::telemetry;
 use crate::trigger;
 use crate::tuning::Settings;
+use crate::vigil::Vigil;
 use relay_control::PoolSize;
 use relay_event::{
     Code, Component, Delivery, ErrorEvent, ErrorHandler, Severity, SubscribeOptions,
@@ -212,16 +213,14 @@ impl Engine {
             parts.sentry.watch_budget(parts.gate.budget());
             self.clock = ByteClock::start(&parts.sentry);
         }
-        // Without its pulse an engine is blind: then it asks to be shut down.
+        // An engine whose pulse cannot be kept alive is blind: then it asks to be shut down.
         let wanted = Arc::clone(&self.wanted);
-        let guarded = parts
-            .guard
-            .wrap_thread("monitor:pulse", move || pulse.run());
+        let vigil = Vigil::over("monitor:pulse", parts.guard.clone())?;
         let thread = thread::Builder::new()
             .name("relay-pulse".into())
             .stack_size(PULSE_STACK_BYTES)
             .spawn(move || {
-                if guarded().is_err() {
+                if !vigil.keep(|| pulse.run()) {
                     wanted.ask(false);
                 }
             })

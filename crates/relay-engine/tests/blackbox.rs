@@ -5,7 +5,7 @@
 mod support;
 
 use relay_engine::{BlackboxConfig, CrashFolder, EmitterOptions, Engine, EngineBuilder};
-use relay_event::{Code, Delivery, Event, Overflow, Priority};
+use relay_event::{Code, Delivery, Event, Overflow, Priority, Severity};
 use relay_forensics::cadence::Cadence;
 use relay_forensics::{Cause, EventKind, FieldValue, Options, Recording};
 use std::fs;
@@ -302,6 +302,12 @@ async fn a_panic_in_an_emitter_is_an_event_and_a_crash_report() {
         .map(|entry| entry.unwrap().path())
         .collect();
     assert_eq!(reports.len(), 1, "one a minute: {reports:?}");
+    for panic in collector.of(Code::Panic) {
+        assert_eq!(
+            (panic.severity, panic.recoverable),
+            (Severity::Critical, false)
+        );
+    }
     let report = fs::read_to_string(&reports[0]).unwrap();
     for part in [
         "emitter:out panicked at",

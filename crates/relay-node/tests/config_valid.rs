@@ -157,6 +157,8 @@ fn every_alias_reaches_its_field() {
         ("RELAY_QUEUE_START", "128"),
         ("RELAY_QUEUE_MIN", "9"),
         ("RELAY_QUEUE_MAX", "1024"),
+        ("RELAY_RED_MIN_FILL", "0.5"),
+        ("RELAY_RED_MAX_PROB", "0.2"),
         ("RELAY_AIMD_INCR", "0.1"),
         ("RELAY_AIMD_DECR", "0.6"),
         ("RELAY_ERROR_BUS_BUFFER", "64"),
@@ -191,6 +193,8 @@ fn every_alias_reaches_its_field() {
     let queue = &config.emitters["file"].subscription;
     let sizes = (queue.queue_min, queue.queue_start, queue.queue_events);
     assert_eq!(sizes, (9, Some(128), 1024));
+    assert_eq!(config.control.red.min_threshold, Ratio::percent(50));
+    assert_eq!(config.control.red.max_probability, Ratio::percent(20));
     assert_eq!(config.control.aimd.increase.get(), 0.1);
     assert_eq!(config.control.aimd.decrease_factor.get(), 0.6);
     assert_eq!(config.control.ledger_share.get(), 0.4);

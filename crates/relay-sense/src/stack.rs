@@ -44,6 +44,7 @@ pub fn lock_stack() -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[cfg(all(target_os = "linux", not(relay_portable)))]
 mod tests {
     /// What the kernel says of the locked memory of this process, in KiB.
     fn locked_kib() -> u64 {

@@ -29,17 +29,19 @@ fn its_figures_are_in_order_and_a_purge_shrinks_the_process() {
 
     drop(blocks);
     let mut reclaimer = Reclaimer::of(&Root::system(), vec![Box::new(Jemalloc::new())]);
-    let outcome = reclaimer.reclaim(&Effort::unlimited());
-    let Reclaim::Done(done) = outcome else {
-        panic!("{outcome:?}");
+    let begun = std::time::Instant::now();
+    // An arena that jemalloc's own thread purges at this moment is left to it, so it may take more than one call.
+    let empty = loop {
+        let outcome = reclaimer.reclaim(&Effort::unlimited());
+        assert!(matches!(outcome, Reclaim::Done(_)), "{outcome:?}");
+        let now = jemalloc.stats();
+        if now.resident.unwrap() + 40 * MIB < full.resident.unwrap() {
+            break now;
+        }
+        let waited = begun.elapsed();
+        assert!(waited < std::time::Duration::from_secs(10), "{now:?}");
     };
-    assert!(done.given_back().unwrap() >= 40 * MIB, "{done:?}");
-    let empty = jemalloc.stats();
     assert!(empty.allocated.unwrap() < allocated - 60 * MIB, "{empty:?}");
-    assert!(
-        empty.resident.unwrap() < full.resident.unwrap() - 40 * MIB,
-        "{empty:?}"
-    );
     assert!(ALLOCATOR.heap().live_bytes().abs_diff(live) < MIB);
 }
 

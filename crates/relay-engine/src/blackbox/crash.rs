@@ -96,8 +96,9 @@ impl Panics {
     pub(crate) fn guard(self) -> PanicGuard {
         PanicGuard::new(move |panicked: &Panicked| {
             let component = panicked.component.parse().unwrap_or(Component::Engine);
-            let event = ErrorEvent::new(Code::Panic, Severity::Error, component);
-            self.errors.publish(event.detail(panicked.to_string()));
+            let event = ErrorEvent::new(Code::Panic, Severity::Critical, component);
+            let event = event.recoverable(false).detail(panicked.to_string());
+            self.errors.publish(event);
             self.reports.panicked(panicked, &self.errors);
         })
     }

@@ -71,6 +71,8 @@ const ALIASES: &[Alias] = &[
         "RELAY_CONTROL_COOLDOWN",
         &["control.aimd.cooldown", "control.arbiter.cooldown"],
     ),
+    Alias::plain("RELAY_RED_MIN_FILL", &["control.red.min_threshold"]),
+    Alias::plain("RELAY_RED_MAX_PROB", &["control.red.max_probability"]),
     Alias::plain("RELAY_AIMD_INCR", &["control.aimd.increase"]),
     Alias::plain("RELAY_AIMD_DECR", &["control.aimd.decrease_factor"]),
     Alias::plain("RELAY_ERROR_BUS_BUFFER", &["errors.buffer"]),

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use relay_sense::{Bound, Sampler};
 
-use crate::machine::{GIB, MIB, Machine, V2};
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+use crate::machine::GIB;
+use crate::machine::{MIB, Machine, V2};
 
 fn machine() -> Machine {
     let machine = Machine::v2("/a", &[("/a", "67108864"), ("/b", "33554432")]);

@@ -5,7 +5,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::machine::{MIB, Machine};
-use relay_sense::{Pressure, Root, Sampler};
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+use relay_sense::Root;
+use relay_sense::{Pressure, Sampler};
 #[cfg(all(target_os = "linux", not(relay_portable)))]
 use relay_sense::{Waker, wait};
 

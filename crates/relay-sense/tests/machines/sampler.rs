@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::machine::{GIB, MIB, Machine};
+#[cfg(all(target_os = "linux", not(relay_portable)))]
+use crate::machine::GIB;
+use crate::machine::{MIB, Machine};
 use relay_sense::{Binding, Bound, Scope};
 
 const A: &str = "/sys/fs/cgroup/a";
