@@ -1,9 +1,10 @@
 //! Small pieces that fit one leaf to another.
 
+use crate::try_lock;
 use relay_control::{DropSpread, Red};
 use relay_event::{EarlyDrop, Priority};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, TryLockError};
 
 /// Random early detection as the early-drop policy of a subscription: the ramp over the present occupancy, its drops at
 /// even distances.
@@ -53,12 +54,8 @@ impl EarlyDrop for RedEarlyDrop {
         }
         let chance = fastrand::f64();
         // A bus asks under its own lock. Only a policy that several buses share can be busy here, and none of them waits.
-        let mut spread = match self.spread.try_lock() {
-            Ok(spread) => spread,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return self.red.should_drop_for(occupancy, class, chance);
-            }
+        let Some(mut spread) = try_lock(&self.spread) else {
+            return self.red.should_drop_for(occupancy, class, chance);
         };
         self.is_calm.store(is_calm, Relaxed);
         if is_calm {

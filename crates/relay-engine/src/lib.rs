@@ -95,6 +95,8 @@ mod tuning;
 mod vigil;
 mod workers;
 
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
 pub use actuate::GovernorHistory;
 pub use adapter::{Adapter, AdapterContext, AdapterError, AdapterOptions, BoxFuture};
 pub use blackbox::{BlackboxConfig, CrashFolder};
@@ -119,6 +121,16 @@ pub use stop::Stop;
 pub use telemetry::Telemetry;
 pub use tuning::Tuning;
 pub use workers::{Worker, Workers};
+
+/// Locks if nobody else has it at this moment, also after a panic: what these mutexes guard is valid at every step. For the
+/// pulse, which waits for nobody, and starts again when it has panicked.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
 
 /// An error with everything that caused it, on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

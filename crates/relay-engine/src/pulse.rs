@@ -12,6 +12,7 @@ use crate::sentry::Sentry;
 use crate::share::Shares;
 use crate::sketch::Recent;
 use crate::stall::StallMonitor;
+use crate::try_lock;
 use crate::tuning::{Mailbox, Settings};
 use relay_control::{Decision, Input, Level, Memory, Outlook, PaceInput, Plan, Reading};
 use relay_event::ErrorBus;
@@ -19,7 +20,7 @@ use relay_sense::{Bound, PressureSample, Sample, Sampler, alloc};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -117,10 +118,8 @@ impl View {
 
     /// Skips the update while somebody reads: the next tick is 50 ms away, and the pulse waits for nobody.
     fn publish(&self, observation: &Observation) {
-        match self.last.try_lock() {
-            Ok(mut last) => *last = Some(*observation),
-            Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() = Some(*observation),
-            Err(TryLockError::WouldBlock) => {}
+        if let Some(mut last) = try_lock(&self.last) {
+            *last = Some(*observation);
         }
     }
 }
@@ -235,12 +234,7 @@ impl Pulse {
         let wait = self.tape.limit_wait(wait, outlook);
         // Skipped while an emitter is being added: the pulse waits for nobody.
         let watches = Arc::clone(&self.watches);
-        let mut watches = match watches.try_lock() {
-            Ok(watches) => Some(watches),
-            // A panic of an earlier tick; what is watched is valid at every step.
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
+        let mut watches = try_lock(&watches);
         let sees_queues = watches.is_some();
         let queues = watches
             .as_deref_mut()

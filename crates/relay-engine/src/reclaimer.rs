@@ -95,7 +95,7 @@ impl Desk {
 
     /// Swaps `sampler` for one of the present groups, if there is one.
     pub(crate) fn collect(&self, sampler: &mut Sampler) {
-        if let Ok(mut fresh) = self.fresh.try_lock()
+        if let Some(mut fresh) = crate::try_lock(&self.fresh)
             && fresh.is_new
             && let Some(new) = fresh.sampler.as_mut()
         {

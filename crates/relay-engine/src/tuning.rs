@@ -1,11 +1,12 @@
 //! What can be changed while an engine runs.
 
 use crate::sentry::Marks;
+use crate::try_lock;
 use relay_control::{
     Arbiter, ArbiterConfig, ControlConfig, Controller, Forecast, ForecastConfig, InvalidConfig,
     LadderConfig, LatchUp, LatchUpConfig, Pace, PaceConfig, Throttle, ThrottleConfig,
 };
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Numbers of a running engine, taken over with [`Observer::retune`](crate::Observer::retune) all at once.
@@ -143,10 +144,8 @@ impl Mailbox {
 
     /// Swaps `settings` for those that came, if any. Never waits: what is being put in now is found by the next tick.
     pub(crate) fn collect(&self, settings: &mut Settings) {
-        let mut slot = match self.0.try_lock() {
-            Ok(slot) => slot,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+        let Some(mut slot) = try_lock(&self.0) else {
+            return;
         };
         if let Some(letter) = slot.as_mut().filter(|letter| !letter.taken) {
             std::mem::swap(settings, &mut letter.settings);

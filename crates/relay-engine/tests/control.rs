@@ -8,7 +8,7 @@ use relay_control::{ControlConfig, LedgerConfig, Level};
 use relay_engine::{EmitterOptions, Engine, EngineBuilder, Mode, ShutdownRequest};
 use relay_event::{Code, Delivery, Overflow, Priority, Reason, Signal};
 use std::time::{Duration, Instant};
-use support::{Collector, MIB, Machine, Scripted, until};
+use support::{Collector, MIB, Machine, Scripted, level, until};
 
 fn builder(machine: &Machine, collector: &Collector) -> EngineBuilder {
     Engine::builder()
@@ -17,13 +17,6 @@ fn builder(machine: &Machine, collector: &Collector) -> EngineBuilder {
         .with_interval(Duration::from_millis(2))
         .with_idle_interval(Duration::from_millis(2))
         .with_error_handler(collector.handler())
-}
-
-async fn level(engine: &Engine, level: Level) {
-    until(level.as_str(), || {
-        engine.state().observation.unwrap().decision.level == level
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

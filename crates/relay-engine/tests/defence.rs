@@ -12,7 +12,7 @@ use relay_event::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
-use support::{Collector, MIB, Machine, Stuck, until};
+use support::{Collector, MIB, Machine, Stuck, level, until};
 
 /// The arbiter's times, a hundred times shorter.
 fn quick() -> ArbiterConfig {
@@ -66,13 +66,6 @@ fn word(event: &ErrorEvent, name: &str) -> Option<String> {
 /// Entry or exit, not one of the steps.
 fn is_mode(event: &ErrorEvent) -> bool {
     event.code == Code::DefensiveMode && word(event, "mode").is_some()
-}
-
-async fn level(engine: &Engine, level: Level) {
-    until(level.as_str(), || {
-        engine.state().observation.unwrap().decision.level == level
-    })
-    .await;
 }
 
 /// E08, A05, X06 to X11: throttle, shed, defend, and back, in this order, each step with what it moved.

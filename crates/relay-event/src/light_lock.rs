@@ -2,8 +2,8 @@
 //!
 //! The unlock of a common mutex is an atomic read-modify-write, because it has to learn whether somebody sleeps. Here
 //! whoever is about to sleep says so and has the kernel put a barrier into every running thread ([`heavy`]), so the holder
-//! may store and then load: of the two costs, the rare side pays the larger one. That takes 6 ns off each publish, and
-//! nothing waits until what was written under the lock has left the store buffer.
+//! may store and then load: of the two costs, the rare side pays the larger one. That takes 6 ns off each publish,
+//! and leaving does not wait until what was written under the lock has left the store buffer.
 
 use crate::fence::{heavy, light};
 use crate::sync::atomic::{

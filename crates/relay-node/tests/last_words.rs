@@ -301,15 +301,14 @@ fn a_node_that_was_told_to_stop_ended_clean() {
     assert_eq!(last["cause"], "clean");
 }
 
-/// The state that the deadline cuts short is one, too: what a second signal ends at once was meant to end.
-#[test]
-fn a_second_signal_ends_it_at_once_and_as_intended() {
+/// A node that was told to end and takes its time over what is queued.
+fn draining() -> (Place, Node) {
     let place = Place::new(&[
         "emitters.sink.kind=blackhole",
         "emitters.sink.rate=1KiB/s",
         "shutdown.deadline=1h",
     ]);
-    let mut node = place.start(1);
+    let node = place.start(1);
     for _ in 0..5 {
         node.post(&"x".repeat(10_000)).unwrap();
     }
@@ -318,6 +317,13 @@ fn a_second_signal_ends_it_at_once_and_as_intended() {
         node.get("/readyz", "")
             .is_some_and(|answer| answer.contains("503"))
     });
+    (place, node)
+}
+
+/// The state that the deadline cuts short is one, too: what a second signal ends at once was meant to end.
+#[test]
+fn a_second_signal_ends_it_at_once_and_as_intended() {
+    let (place, mut node) = draining();
     node.signal("TERM");
     assert_eq!(node.wait(), Some(1));
     let (code, why) = place.why();
@@ -326,20 +332,7 @@ fn a_second_signal_ends_it_at_once_and_as_intended() {
 
 #[test]
 fn a_node_killed_while_it_drains_is_told_from_others() {
-    let place = Place::new(&[
-        "emitters.sink.kind=blackhole",
-        "emitters.sink.rate=1KiB/s",
-        "shutdown.deadline=1h",
-    ]);
-    let mut node = place.start(1);
-    for _ in 0..5 {
-        node.post(&"x".repeat(10_000)).unwrap();
-    }
-    node.signal("TERM");
-    until("it drains", || {
-        node.get("/readyz", "")
-            .is_some_and(|answer| answer.contains("503"))
-    });
+    let (place, mut node) = draining();
     node.child.kill().unwrap();
     node.wait();
     let (code, why) = place.why();

@@ -189,7 +189,7 @@ impl PoolTable {
 
     /// Takes in the pools that were added since. Skips it while one is being added.
     fn meet(&mut self, queues: &[Watch]) {
-        let Ok(pools) = self.pools.try_lock() else {
+        let Some(pools) = crate::try_lock(&self.pools) else {
             return;
         };
         let known = self.slots.len();

@@ -43,7 +43,7 @@ impl Page {
 
     /// Refreshes it, ten times a second at most. Skipped while somebody else has the page; allocates nothing.
     pub(super) fn show(&self, since: Duration, standing: &Standing<'_>) {
-        let Ok(mut inner) = self.0.try_lock() else {
+        let Some(mut inner) = crate::try_lock(&self.0) else {
             return;
         };
         let usage = standing.usage_bytes.map(|bytes| bytes as f64);

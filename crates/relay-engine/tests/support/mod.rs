@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use relay_engine::{Adapter, AdapterContext, AdapterError, BoxFuture, EmitError, Emitted, Emitter};
+use relay_control::Level;
+use relay_engine::{
+    Adapter, AdapterContext, AdapterError, BoxFuture, EmitError, Emitted, Emitter, Engine,
+};
 use relay_event::{ErrorEvent, Event, Priority};
 use relay_sense::Root;
 use std::fs;
@@ -219,6 +222,14 @@ impl Machine {
     pub fn root(&self) -> Root {
         Root::at(self.0.path())
     }
+}
+
+/// Waits for the level.
+pub async fn level(engine: &Engine, level: Level) {
+    until(level.as_str(), || {
+        engine.state().observation.unwrap().decision.level == level
+    })
+    .await;
 }
 
 /// Waits until `done`, up to ten seconds.

@@ -1,58 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::config::{Loaded, Source, Sources};
+use crate::config::{Loaded, OTHER, Source, Sources};
 use relay_engine::PoolBounds;
 use relay_event::Priority;
 use relay_http::{FairBy, HttpServerConfig};
-
-/// A value for each field of control and of a subscription that is not its default.
-const OTHER: &[&str] = &[
-    "control.mode=observe",
-    "control.law=aimd",
-    "control.interval=60ms",
-    "control.idle_interval=2s",
-    "control.max_queue_delay=4s",
-    "control.ledger_share=40%",
-    "control.preset=late",
-    "control.ladder.warning=71%",
-    "control.ladder.error=84%",
-    "control.ladder.critical=91%",
-    "control.ladder.emergency=97%",
-    "control.ladder.relief=54%",
-    "control.aimd.enter=71%",
-    "control.aimd.exit=54%",
-    "control.aimd.increase=6%",
-    "control.aimd.decrease_factor=40%",
-    "control.aimd.floor=11%",
-    "control.aimd.lowest_floor=5%",
-    "control.aimd.cooldown=20s",
-    "control.drain.setpoint=60%",
-    "control.red.min_threshold=50%",
-    "control.red.max_threshold=90%",
-    "control.red.max_probability=20%",
-    "control.red.low_weight=3",
-    "control.red.normal_weight=0.9",
-    "control.red.high_weight=0.4",
-    "control.source_fairness=false",
-    "control.arbiter.interval=2s",
-    "control.arbiter.cooldown=20s",
-    "control.arbiter.max_actions=2",
-    "control.queue.start=100",
-    "control.queue.min=9",
-    "control.queue.max=60000",
-    "emitters.file.topics=a.*",
-    "emitters.file.sources=s*",
-    "emitters.file.delivery=reliable",
-    "emitters.file.overflow=drop-oldest",
-    "emitters.file.queue_events=1000",
-    "emitters.file.queue_start=500",
-    "emitters.file.queue_min=10",
-    "emitters.file.queue_bytes=1MiB",
-    "emitters.file.batch_events=100",
-    "emitters.file.batch_bytes=1KiB",
-    "emitters.file.linger=1ms",
-];
 
 /// With a subscription that may be shed, so that early drop has a meaning.
 fn load(set: &str) -> Loaded {
