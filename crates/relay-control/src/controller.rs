@@ -12,12 +12,15 @@
 //!
 //! | law | rate | scale |
 //! |---|---|---|
-//! | `drain` | drain × gain while there is a backlog and the drain is known, else unbounded | 1; the governor's while the drain is unknown, or from the error level's pressure on |
+//! | `drain` | drain × gain while there is a backlog and the drain is known; room ÷ 1 s while it is not; else unbounded | 1; the governor's while the drain is unknown, or from the error level's pressure on |
 //! | `aimd` | nominal, once the governor is not at rest | the governor's |
 //! | `none` | unbounded | 1 |
 //!
 //! - *Nominal* is configured, or else the last drain that was measured under load. Where neither is
 //!   known there is no rate to scale, and ledger and ladder are what bounds admission.
+//! - A backlog whose drain is not known yet is let grow so fast that what is free would last a second at any moment, or
+//!   as fast as has been delivered so far: a step to twenty times the load meets a limit at the first look, and what is
+//!   committed before the drain is known stays a fifth of the room.
 //! - While the drain is not yet known but memory will reach the setpoint within the look-ahead, the
 //!   provisional drain of the first intervals is used: a burst may come faster than knowledge.
 //! - Above the setpoint with next to nothing queued, memory is held by something else (an allocator
@@ -34,14 +37,16 @@
 //! - Ordinary overload rests at the setpoint and so at level normal. Above it the floors refuse
 //!   classes: low from error, normal from critical, high from emergency.
 
+mod admission;
+
 use std::time::Duration;
 
 use crate::{
     aimd::Aimd,
     config::ControlConfig,
     cost::{Ledger, meaningful_bytes},
-    decision::{Decision, Input, Law, Reason},
-    drain_match::{DrainMatch, Situation},
+    decision::{Decision, Input, Law},
+    drain_match::DrainMatch,
     drain_meter::DrainMeter,
     error::InvalidConfig,
     ladder::Ladder,
@@ -52,9 +57,6 @@ use crate::{
 
 /// What is left of scale and ledger while the sensor is not to be trusted.
 const STALE_SHARE: f64 = 0.5;
-
-/// How much more than the drain an empty queue is offered, to see whether the consumer takes it.
-const PROBE: f64 = 0.25;
 
 /// Memory that rises faster than this, in limits a second, is not merely kept: at this rate the
 /// room between error and critical lasts five seconds.
@@ -101,14 +103,6 @@ pub struct Controller {
     shed: bool,
     kept: bool,
     stalled: bool,
-}
-
-/// What the gate is told, and why.
-struct Admission {
-    rate_bytes_per_second: Option<f64>,
-    scale: f64,
-    lowest_scale: f64,
-    reason: Reason,
 }
 
 // === impl Controller ===
@@ -198,6 +192,7 @@ impl Controller {
             floor: floor.max(u8::from(sensor_stale || self.stalled)),
             shed: self.shed,
             shutdown: self.is_sustained_emergency(now),
+            learning: self.config.law == Law::Drain && self.drain_meter.is_learning(now),
             reason: admission.reason,
             sensor_stale,
         }
@@ -243,91 +238,6 @@ impl Controller {
             .is_some_and(|since| now.saturating_sub(since) >= self.config.emergency_sustain)
     }
 
-    fn admission(&self, input: &Input, sensor_stale: bool, now: Duration) -> Admission {
-        match (self.config.law, self.memory) {
-            (Law::None, _) => Admission::unscaled(None, Reason::NoLaw),
-            (_, Reading::NoLimit) if !sensor_stale => Admission::unscaled(None, Reason::NoLimit),
-            (Law::Aimd, _) if sensor_stale => Admission {
-                reason: Reason::SensorStale,
-                ..self.governed()
-            },
-            (Law::Aimd, _) => self.governed(),
-            (Law::Drain, _) if sensor_stale => {
-                Admission::unscaled(self.drain_in_force(now), Reason::SensorStale)
-            }
-            (Law::Drain, Reading::Known(memory)) => self.drained(input, &memory, now),
-            (Law::Drain, _) => Admission::unscaled(self.drain_in_force(now), Reason::DrainUnknown),
-        }
-    }
-
-    fn governed(&self) -> Admission {
-        let governor = self.aimd.governor();
-        if governor.scale < 1.0 {
-            Admission {
-                rate_bytes_per_second: self.nominal(),
-                scale: governor.scale,
-                lowest_scale: governor.lowest_scale,
-                reason: Reason::Governor,
-            }
-        } else {
-            Admission::unscaled(self.configured_nominal(), Reason::GovernorAtRest)
-        }
-    }
-
-    fn drained(&self, input: &Input, memory: &Memory, now: Duration) -> Admission {
-        let pressure = memory.pressure();
-        let rise = self.slope.rise_per_second();
-        let near_setpoint = self.drain_match.reaches_setpoint(pressure, rise);
-        let provisional = || self.drain_meter.provisional().filter(|_| near_setpoint);
-        let drain = self.drain_meter.known().or_else(provisional);
-        let admission = match drain {
-            None => Admission::unscaled(None, Reason::DrainUnknown),
-            Some(_) if !self.drain_meter.in_force(now) => {
-                Admission::unscaled(None, Reason::NoBacklog)
-            }
-            Some(drain) => self.matched(drain, input, memory),
-        };
-        let overrun = pressure >= self.config.ladder.error && !self.kept;
-        let governor = self.aimd.governor();
-        if governor.scale == 1.0 || (drain.is_some() && !overrun) {
-            return admission;
-        }
-        let rate = admission.rate_bytes_per_second.or_else(|| self.nominal());
-        Admission {
-            rate_bytes_per_second: rate,
-            scale: governor.scale,
-            lowest_scale: governor.lowest_scale,
-            reason: Reason::Governor,
-        }
-    }
-
-    fn matched(&self, drain: f64, input: &Input, memory: &Memory) -> Admission {
-        let situation = Situation {
-            drain_bytes_per_second: drain,
-            pressure: memory.pressure(),
-            rise_per_second: self.slope.rise_per_second(),
-            limit_bytes: memory.steering_limit_bytes(),
-            cost_factor: self.ledger.cost_factor(),
-            ledger_used_bytes: input.ledger_used_bytes,
-            ledger_bytes: self.ledger.bytes(),
-        };
-        let rate = self.drain_match.rate_bytes_per_second(&situation);
-        if rate >= drain {
-            return Admission::unscaled(Some(rate), Reason::BelowSetpoint);
-        }
-        let small_bytes = meaningful_bytes(situation.limit_bytes);
-        let unused = 1.0 - input.ledger_used_bytes as f64 / small_bytes as f64;
-        let calm = situation.pressure < self.config.ladder.error;
-        if calm && unused > 0.0 {
-            Admission::unscaled(Some(drain * (1.0 + PROBE * unused)), Reason::QueueSmall)
-        } else if self.kept {
-            // Near critical there is no room to find out in.
-            Admission::unscaled(Some(drain), Reason::QueueSmall)
-        } else {
-            Admission::unscaled(Some(rate), Reason::AboveSetpoint)
-        }
-    }
-
     /// Memory is high only because freed pages are kept: hardly anything is queued or live, and it
     /// does not rise. Ends at critical, where a mistake would leave too little room, and with twice
     /// the queue with which it began, so that a batch more or less does not make it flicker.
@@ -345,34 +255,6 @@ impl Controller {
         let rises = self.slope.rise_per_second() > KEPT_RISE_PER_SECOND;
         let queue_small = input.ledger_used_bytes < queued_max;
         queue_small && freed && !rises && memory.pressure() < self.config.ladder.critical
-    }
-
-    fn drain_in_force(&self, now: Duration) -> Option<f64> {
-        self.drain_meter
-            .known()
-            .filter(|_| self.drain_meter.in_force(now))
-    }
-
-    fn nominal(&self) -> Option<f64> {
-        self.configured_nominal()
-            .or_else(|| self.drain_meter.last_known())
-    }
-
-    fn configured_nominal(&self) -> Option<f64> {
-        self.config.nominal_bytes_per_second.map(|rate| rate as f64)
-    }
-}
-
-// === impl Admission ===
-
-impl Admission {
-    const fn unscaled(rate_bytes_per_second: Option<f64>, reason: Reason) -> Self {
-        Self {
-            rate_bytes_per_second,
-            scale: 1.0,
-            lowest_scale: 1.0,
-            reason,
-        }
     }
 }
 

@@ -92,6 +92,8 @@ pub struct Decision {
     pub shed: bool,
     /// Emergency has lasted: drain and exit.
     pub shutdown: bool,
+    /// Something waits, and a few looks more will tell how fast it drains: the next one is due soon.
+    pub learning: bool,
     /// Why the rate is what it is.
     pub reason: Reason,
     /// The memory sensor has been silent for longer than the timeout.

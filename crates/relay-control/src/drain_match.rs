@@ -33,7 +33,7 @@
 //! | `room_time` | 10 s | a stall of seconds is absorbed |
 //!
 //! The drain is measured only while there is a backlog, is in force only as long, and is forgotten
-//! `expiry` after the last one. Without it only ledger and ladder bound what is admitted.
+//! `expiry` after the last one. What happens without it is the controller's to say.
 //!
 //! **Source.** `CockroachDB`'s admission control hands out byte tokens by measured drain
 //! (cockroachdb/cockroach #79092) and starts with 1.25–2 × the drain, shrinking to 1 × (#109085).
@@ -214,7 +214,8 @@ impl DrainMatch {
         pressure + rise_per_second.max(0.0) * self.config.look_ahead.as_secs_f64()
     }
 
-    fn room_bytes(&self, s: &Situation) -> f64 {
+    /// What fits below the setpoint and into the ledger, in accounted bytes.
+    pub(crate) fn room_bytes(&self, s: &Situation) -> f64 {
         let ahead = self.ahead(s.pressure, s.rise_per_second);
         let below_setpoint = (self.config.setpoint - ahead).max(0.0) * s.limit_bytes as f64;
         let unused_bytes = s.ledger_bytes.saturating_sub(s.ledger_used_bytes);

@@ -26,7 +26,8 @@
 //! starve it. Only when a gap is three times as long as usual does the drain fall, and then to what a
 //! delivery now would make of it.
 //!
-//! - **Known** after [`KNOWN_AFTER`] of backlog and one delivery. Until then it is provisional.
+//! - **Known** after [`KNOWN_AFTER`] of backlog and one delivery, or as soon as [`GAPS_ENOUGH`] gaps have been seen in
+//!   [`KNOWN_EARLIEST`] of it. Until then it is provisional.
 //! - **In force** while there is a backlog and for [`RELEASE_AFTER`] after it.
 //! - **Forgotten** after `expiry` without a backlog: a burst after an idle stretch meets an unknown
 //!   drain, not the low one of some slow minute in the past. A burst before that starts from the
@@ -38,6 +39,12 @@ use crate::ewma::weight;
 
 /// Four ticks of 50 ms: at 64 KiB an event and 1 MiB/s, three deliveries.
 const KNOWN_AFTER: Duration = Duration::from_millis(200);
+
+/// A consumer that answers often is known sooner: the first gap begins anywhere, the other two are whole.
+const GAPS_ENOUGH: u32 = 3;
+
+/// Less says more of the scheduler than of the consumer.
+const KNOWN_EARLIEST: Duration = Duration::from_millis(15);
 
 /// Gaps are spread like waiting times: one in twenty is three times as long as the mean.
 const GAP_SLACK: f64 = 3.0;
@@ -54,6 +61,7 @@ pub(crate) struct DrainMeter {
     weighted_rate: f64,
     weighted_gap: f64,
     weights: f64,
+    gaps: u32,
     observed: Duration,
     /// Time with a backlog since the last delivery.
     waiting: Duration,
@@ -70,6 +78,7 @@ impl DrainMeter {
             weighted_rate: 0.0,
             weighted_gap: 0.0,
             weights: 0.0,
+            gaps: 0,
             observed: Duration::ZERO,
             waiting: Duration::ZERO,
             last_backlog: None,
@@ -106,9 +115,15 @@ impl DrainMeter {
 
     /// Bytes a second, once known and until it expires.
     pub(crate) fn known(&self) -> Option<f64> {
-        (self.observed >= KNOWN_AFTER)
+        let soon = self.gaps >= GAPS_ENOUGH && self.observed >= KNOWN_EARLIEST;
+        (soon || self.observed >= KNOWN_AFTER)
             .then(|| self.present())
             .flatten()
+    }
+
+    /// Something waits, and a few looks more will tell how fast it drains.
+    pub(crate) fn is_learning(&self, now: Duration) -> bool {
+        self.in_force(now) && self.observed < KNOWN_AFTER && self.known().is_none()
     }
 
     /// Bytes a second, from whatever has been seen: nothing, where something waits and nothing was
@@ -157,6 +172,7 @@ impl DrainMeter {
         self.weighted_rate += weight * (rate - self.weighted_rate);
         self.weighted_gap += weight * (gap.as_secs_f64() - self.weighted_gap);
         self.weights += weight * (1.0 - self.weights);
+        self.gaps = self.gaps.saturating_add(1);
     }
 
     /// The estimate, less what a gap that is longer than usual says.
@@ -178,6 +194,7 @@ impl DrainMeter {
         self.weighted_rate = 0.0;
         self.weighted_gap = 0.0;
         self.weights = 0.0;
+        self.gaps = 0;
         self.observed = Duration::ZERO;
     }
 
@@ -225,14 +242,32 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_right_from_the_first_interval_and_known_after_four() {
+    fn the_rate_is_right_from_the_first_interval_and_known_after_three() {
         let mut run = Run::new();
-        run.ticks(3, MIB / 20, true);
+        run.ticks(2, MIB / 20, true);
         assert_eq!(run.meter.known(), None);
+        assert!(run.meter.is_learning(TICK * 2));
         let provisional = run.meter.provisional().unwrap();
         assert!((provisional / MIB as f64 - 1.0).abs() < 1e-3);
         run.ticks(1, MIB / 20, true);
         assert_eq!(run.meter.known(), run.meter.provisional());
+        assert!(!run.meter.is_learning(TICK * 3));
+    }
+
+    #[test]
+    fn looks_in_quick_succession_know_it_after_15_ms_and_nothing_delivered_is_waited_for_200_ms() {
+        let known_after = |bytes| {
+            let mut meter = DrainMeter::new(Duration::from_secs(1), Duration::from_secs(10));
+            meter.update(0, false, Duration::ZERO);
+            let mut looks = (1..200_u32).take_while(|look| {
+                let now = Duration::from_millis(5) * *look;
+                meter.update(u64::from(*look) * bytes, true, now);
+                meter.is_learning(now)
+            });
+            looks.by_ref().count()
+        };
+        assert_eq!(known_after(40_000), 2, "the third look knows");
+        assert_eq!(known_after(0), 39, "the fortieth gives up");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! **Equation.**
 //!
 //! ```text
-//! wanted = min(usual, bound of the level, time_to_limit ÷ looks)     at least min
+//! wanted = min(usual, bound of the level, time_to_limit ÷ looks)     at least min; at most `learning` while learning
 //!        = idle                                                      when calm for `settle`
 //! wait   = wanted            when that is shorter than the last wait
 //!        = min(wanted, 2 · the last wait)                            otherwise
@@ -25,6 +25,7 @@
 //! |---|---|---|
 //! | `idle` | 1 s | a look costs tens of microseconds: far below 0.1 % of a core |
 //! | `usual` | 50 ms | the laws' constants are multiples of it |
+//! | `learning` | 5 ms | three looks at how fast a new backlog drains fit into the 20 ms in which a step is to be answered |
 //! | `error`, `critical` | 20 ms, 10 ms | a burst that no forecast can see starts closer to the limit |
 //! | `min` | 1 ms | a look and its decision stay below a tenth of it |
 //! | `looks` | 50 | 2 % of what is left a look; begins 2.5 s before the limit |
@@ -51,6 +52,8 @@ pub struct PaceConfig {
     pub idle: Duration,
     /// The wait as a rule.
     pub usual: Duration,
+    /// The longest wait while it is being learnt how fast a backlog drains.
+    pub learning: Duration,
     /// The longest wait at level error.
     pub error: Duration,
     /// The longest wait from level critical on.
@@ -70,6 +73,8 @@ pub struct PaceInput {
     pub level: Level,
     /// How long it will take.
     pub outlook: Outlook,
+    /// Is it still being learnt how fast a backlog drains?
+    pub learning: bool,
     /// Has anything been admitted, delivered, or been queued since the last look, or a knob been
     /// moved?
     pub moving: bool,
@@ -86,6 +91,7 @@ pub struct PaceInput {
 /// let steep = PaceInput {
 ///     level: Level::Normal,
 ///     outlook: Outlook::Meets { after: ms(500), level: 0, imminent: false },
+///     learning: false,
 ///     moving: true,
 /// };
 /// assert_eq!(pace.step(&steep, ms(50)), ms(10), "fifty looks are left");
@@ -118,6 +124,7 @@ impl PaceConfig {
         let default = Self::default();
         Self {
             idle: default.idle.max(usual),
+            learning: default.learning.min(usual),
             error: default.error.min(usual),
             critical: default.critical.min(usual),
             min: default.min.min(usual),
@@ -134,6 +141,15 @@ impl PaceConfig {
             format_args!(
                 "must be above zero and at most pace.critical ({:?})",
                 self.critical
+            ),
+        )?;
+        require(
+            self.min <= self.learning && self.learning <= self.usual,
+            "pace.learning",
+            &self.learning,
+            format_args!(
+                "must be from pace.min ({:?}) to pace.usual ({:?})",
+                self.min, self.usual
             ),
         )?;
         require(
@@ -174,6 +190,7 @@ impl Default for PaceConfig {
         Self {
             idle: Duration::from_secs(1),
             usual: Duration::from_millis(50),
+            learning: Duration::from_millis(5),
             error: Duration::from_millis(20),
             critical: Duration::from_millis(10),
             min: Duration::from_millis(1),
@@ -190,7 +207,7 @@ impl Pace {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] unless `0 < min ≤ critical ≤ error ≤ usual ≤ idle ≤ 60 s` and `looks` is
+    /// [`InvalidConfig`] unless `0 < min ≤ critical ≤ error ≤ usual ≤ idle ≤ 60 s`, `min ≤ learning ≤ usual` and `looks` is
     /// from 2 to 1000.
     pub fn try_new(config: PaceConfig) -> Result<Self, InvalidConfig> {
         config.check()?;
@@ -248,6 +265,11 @@ impl Pace {
             Level::Normal | Level::Warning => c.usual,
             Level::Error => c.error,
             Level::Critical | Level::Emergency => c.critical,
+        };
+        let by_level = if input.learning {
+            by_level.min(c.learning)
+        } else {
+            by_level
         };
         let by_time = input.outlook.time_to_limit().map(|time| time / c.looks);
         by_time

@@ -54,6 +54,7 @@ fn a_look_allocates_nothing() {
                 &PaceInput {
                     level,
                     outlook,
+                    learning: decision.learning,
                     moving,
                 },
                 now,

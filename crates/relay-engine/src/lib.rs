@@ -93,6 +93,7 @@ mod telemetry;
 mod trigger;
 mod tuning;
 mod vigil;
+mod wire;
 mod workers;
 
 use std::sync::{Mutex, MutexGuard, TryLockError};

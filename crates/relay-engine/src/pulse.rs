@@ -14,6 +14,7 @@ use crate::sketch::Recent;
 use crate::stall::StallMonitor;
 use crate::try_lock;
 use crate::tuning::{Mailbox, Settings};
+use crate::wire;
 use relay_control::{Decision, Input, Level, Memory, Outlook, PaceInput, Plan, Reading};
 use relay_event::ErrorBus;
 use relay_sense::{Bound, PressureSample, Sample, Sampler, alloc};
@@ -124,12 +125,6 @@ impl View {
     }
 }
 
-/// So much more in the ledger ends the rest of the pulse …
-const RESTING_WIRE_BYTES: u64 = 64 * 1024;
-
-/// … and such a part of the ledger is worth a look between two ticks.
-const WIRE_SHARE: u64 = 16;
-
 /// Two ticks are at least so far apart, however often the pulse is woken.
 const MIN_PERIOD: Duration = Duration::from_millis(1);
 
@@ -225,6 +220,7 @@ impl Pulse {
             &PaceInput {
                 level: decision.level,
                 outlook,
+                learning: decision.learning,
                 moving,
             },
             since,
@@ -306,12 +302,10 @@ impl Pulse {
         let rests = wait > self.settings.interval;
         if self.mode == Mode::Enforce {
             self.knobs.turn(decision, orders);
-            let wire = if rests {
-                RESTING_WIRE_BYTES
-            } else {
-                (decision.ledger_bytes / WIRE_SHARE).max(RESTING_WIRE_BYTES)
-            };
-            self.knobs.budget.lay_wire(wire);
+        }
+        // Also who only observes is to see what happens between two ticks.
+        if self.mode != Mode::Off {
+            self.knobs.budget.lay_wire(wire::bytes(decision, rests));
         }
         let marks = sample
             .binding

@@ -160,6 +160,7 @@ impl Pulse {
         let input = PaceInput {
             level: decision.level,
             outlook,
+            learning: decision.learning,
             moving,
         };
         let wait = match self.period {

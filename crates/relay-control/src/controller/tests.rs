@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{AimdConfig, DrainConfig, GovernorState, LadderConfig};
+use crate::{AimdConfig, DrainConfig, GovernorState, LadderConfig, Reason};
 
 const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 100 * MIB;
@@ -137,6 +137,48 @@ fn a_known_drain_with_a_backlog_sets_the_rate_and_an_empty_queue_lifts_it() {
     let lifted = bench.tick();
     assert_eq!(lifted.rate_bytes_per_second, None);
     assert_eq!(lifted.reason, Reason::NoBacklog);
+}
+
+/// R11: a limit stands at the first look that finds a backlog, the drain's own three looks later.
+#[test]
+fn a_step_meets_a_limit_before_anything_is_known_and_the_drain_soon_after() {
+    let mut bench = Bench::new(ControlConfig::default());
+    assert_eq!(bench.tick().rate_bytes_per_second, None);
+    bench.input.backlog = true;
+    bench.input.ledger_used_bytes = MIB;
+    let mut look = |delivered_bytes| {
+        bench.now += Duration::from_millis(5);
+        bench.input.delivered_bytes += delivered_bytes;
+        bench.controller.step(&bench.input, bench.now)
+    };
+    let first = look(0);
+    assert_eq!((first.reason, first.learning), (Reason::DrainUnknown, true));
+    let room = admitted_mib(&first);
+    assert!(
+        (20.0..55.0).contains(&room),
+        "{room} MiB/s: what is free below 65 % of 100 MiB, in a second"
+    );
+    for _ in 0..2 {
+        let next = look(8 << 10);
+        assert!(
+            admitted_mib(&next) >= room - 1.0 && next.learning,
+            "{next:?}"
+        );
+    }
+    let known = look(8 << 10);
+    assert!(!known.learning && known.drain_bytes_per_second.is_some());
+    assert!(admitted_mib(&known) < room / 5.0, "{known:?}");
+}
+
+/// A consumer that has just begun, and is fast, is not held to what happens to be free.
+#[test]
+fn what_was_delivered_already_is_admitted_whatever_room_there_is() {
+    let mut bench = Bench::new(ControlConfig::default());
+    bench.input.backlog = true;
+    bench.input.ledger_used_bytes = MIB;
+    bench.input.delivered_bytes = 50 * MIB;
+    let first = bench.tick();
+    assert!(first.learning && admitted_mib(&first) > 1000.0, "{first:?}");
 }
 
 #[test]

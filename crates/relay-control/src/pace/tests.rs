@@ -8,6 +8,7 @@ const S: Duration = Duration::from_secs(1);
 const CALM: PaceInput = PaceInput {
     level: Level::Normal,
     outlook: Outlook::Clear,
+    learning: false,
     moving: false,
 };
 
@@ -207,16 +208,17 @@ proptest! {
     /// The wait stays between its bounds, never more than doubles, and danger is never made to wait.
     #[test]
     fn the_wait_stays_in_bounds_and_never_jumps_up(
-        walk in prop::collection::vec((0_usize..5, prop::option::of(0_u64..5_000), any::<bool>()), 1..200),
+        walk in prop::collection::vec((0_usize..5, prop::option::of(0_u64..5_000), any::<bool>(), any::<bool>()), 1..200),
     ) {
         let mut pace = pace();
         let mut now = Duration::ZERO;
         let mut before = pace.wait();
-        for (level, left_ms, moving) in walk {
+        for (level, left_ms, moving, learning) in walk {
             let outlook = left_ms.map_or(Outlook::Clear, |ms| meets(MS * ms as u32).outlook);
-            let wait = pace.step(&PaceInput { level: Level::ALL[level], outlook, moving }, now);
+            let wait = pace.step(&PaceInput { level: Level::ALL[level], outlook, learning, moving }, now);
             prop_assert!((MS..=S).contains(&wait));
             prop_assert!(wait <= 2 * before);
+            prop_assert!(!learning || wait <= 5 * MS);
             if let Some(left) = left_ms {
                 prop_assert!(wait <= (MS * left as u32 / 50).max(MS));
             }
