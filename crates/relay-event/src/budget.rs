@@ -168,10 +168,10 @@ impl ByteBudget {
     }
 
     /// Lays a wire: the reservation that would bring the sum more than `after_bytes` above what it is now calls the hook,
-    /// once, and is then decided as if there were no wire. Lower priorities trip it at their share of that. It replaces
-    /// the wire before, and [`resize`](Self::resize) takes it away. Called by whoever resizes, from one thread at a time.
+    /// once, and is then decided as if there were no wire. It replaces the wire before, and [`resize`](Self::resize) takes it away. Called by whoever resizes, from one thread at a time.
     ///
-    /// It costs those who reserve nothing: until it is tripped the wire is the bound that they compare with.
+    /// The wire is the bound that those who reserve compare with, so it costs them nothing as long as they stay below their
+    /// priority's share of it, and a second comparison above.
     pub fn lay_wire(&self, after_bytes: u64) {
         self.0.account().lay_wire(after_bytes);
     }

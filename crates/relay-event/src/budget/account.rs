@@ -134,7 +134,7 @@ impl Account {
             Bound::Root(whole) => {
                 let bound = whole.bound();
                 match self.add(bytes, priority.share_of(bound)) {
-                    Err(_) if bound < whole.size_bytes() => self.trip(whole, bytes, priority),
+                    Err(_) if bound < whole.size_bytes() => self.trip(whole, bound, bytes, priority),
                     result => result,
                 }
             }
@@ -142,10 +142,17 @@ impl Account {
         }
     }
 
-    /// What stopped a reservation was a wire: takes it away, tries again, and tells whoever wanted to know.
+    /// What stopped a reservation was a wire: tries again without it, and where the wire itself is reached, and not only
+    /// this priority's part of it, takes it away and tells whoever wanted to know.
     #[cold]
-    fn trip(&self, whole: &Whole, bytes: u64, priority: Priority) -> Result<Fill, BudgetError> {
-        let tripped = whole.take_wire();
+    fn trip(
+        &self,
+        whole: &Whole,
+        wire: u64,
+        bytes: u64,
+        priority: Priority,
+    ) -> Result<Fill, BudgetError> {
+        let tripped = self.used_bytes().saturating_add(bytes) > wire && whole.take_wire();
         let result = self.add(bytes, priority.share_of(whole.size_bytes()));
         if tripped {
             whole.tell(self.used_bytes());

@@ -467,9 +467,22 @@ fn a_wire_calls_once_and_changes_no_decision() {
     budget.lay_wire(100);
     let share = budget.share(50);
     drop(share.reserve(300, Priority::Low).unwrap());
-    assert_eq!(
-        told(),
-        [300],
-        "through a share, and at the priority's part of it"
-    );
+    assert_eq!(told(), [300], "through a share");
+}
+
+/// A queue that stands at half of the ledger must not wake the pulse with every event of low priority.
+#[test]
+fn a_lower_priority_trips_a_wire_where_it_lies_and_not_at_its_share_of_it() {
+    let budget = ByteBudget::new(1000);
+    let trips = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&trips);
+    budget.set_on_trip(move |_| *seen.lock().unwrap() += 1);
+    let _held = budget.reserve(500, Priority::Control).unwrap();
+    budget.lay_wire(100);
+    for _ in 0..10 {
+        assert!(budget.reserve(50, Priority::Low).is_ok());
+    }
+    assert_eq!(*trips.lock().unwrap(), 0, "550 of 600, and 360 is its share");
+    assert!(budget.reserve(200, Priority::Low).is_err());
+    assert_eq!(*trips.lock().unwrap(), 1);
 }
