@@ -71,6 +71,7 @@ pub(super) fn write_config(folder: &Path, ports: Ports, mode: &str, emitter: &st
          [admin]\nlisten = \"{admin}\"\n\n\
          [adapters.http]\nkind = \"http\"\nlisten = \"{ingest}\"\n\n\
          [emitters.sink]\n{emitter}\n\n\
+         [blackbox]\ndir = \"/data/fdr\"\n\n\
          [log]\nformat = \"json\"\n"
     );
     std::fs::create_dir_all(folder.join("data"))?;

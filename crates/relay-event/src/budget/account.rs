@@ -134,7 +134,9 @@ impl Account {
             Bound::Root(whole) => {
                 let bound = whole.bound();
                 match self.add(bytes, priority.share_of(bound)) {
-                    Err(_) if bound < whole.size_bytes() => self.trip(whole, bound, bytes, priority),
+                    Err(_) if bound < whole.size_bytes() => {
+                        self.trip(whole, bound, bytes, priority)
+                    }
                     result => result,
                 }
             }

@@ -482,7 +482,11 @@ fn a_lower_priority_trips_a_wire_where_it_lies_and_not_at_its_share_of_it() {
     for _ in 0..10 {
         assert!(budget.reserve(50, Priority::Low).is_ok());
     }
-    assert_eq!(*trips.lock().unwrap(), 0, "550 of 600, and 360 is its share");
+    assert_eq!(
+        *trips.lock().unwrap(),
+        0,
+        "550 of 600, and 360 is its share"
+    );
     assert!(budget.reserve(200, Priority::Low).is_err());
     assert_eq!(*trips.lock().unwrap(), 1);
 }

@@ -25,6 +25,8 @@ pub(super) enum Check {
     Swing(f64, f64),
     /// Admission steady after so many ms of overload.
     Steady(f64),
+    /// A knob is turned or an event refused so many ms after the overload began.
+    Acts(f64),
     /// 95 % admission so many ms after the load has fallen.
     Recovers(f64),
     /// In the second half of each rest at least this share is admitted, and the level is normal at its end.
@@ -59,7 +61,7 @@ impl Check {
     pub(super) fn is_timed(self) -> bool {
         matches!(
             self,
-            Self::Steady(_) | Self::Recovers(_) | Self::FollowsLimit(_)
+            Self::Steady(_) | Self::Acts(_) | Self::Recovers(_) | Self::FollowsLimit(_)
         )
     }
 
@@ -81,6 +83,7 @@ impl Check {
             Self::Goodput(least) => at_least("goodput ÷ capacity", run.goodput, least),
             Self::Swing(memory, admission) => at_most("memory swing", run.memory_swing, memory)
                 .or_else(|| at_most("admission swing, points", run.admission_swing, admission)),
+            Self::Acts(most) => at_most("ms to the first action", run.first_action_ms, most),
             Self::Steady(most) => at_most("ms to steady admission", run.steady_ms, most),
             Self::Recovers(most) => at_most("ms to 95 % admission", run.recovery_ms, most),
             Self::RecoversEachCycle(least) => cycles(run, least),
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_good_run_reaches_every_goal_and_each_shortcoming_is_named() {
-        let cases: [(Check, Change); 18] = [
+        let cases: [(Check, Change); 19] = [
             (Check::Survives, |run| run.ended_well = false),
             (Check::DeathExplained, |run| run.killed = true),
             (Check::AccountCloses, |run| {
@@ -189,6 +192,7 @@ mod tests {
             (Check::Swing(0.05, 10.0), |run| {
                 run.admission_swing = Some(11.0);
             }),
+            (Check::Acts(20.0), |run| run.first_action_ms = Some(21.0)),
             (Check::Steady(500.0), |run| run.steady_ms = Some(501.0)),
             (Check::Recovers(1000.0), |run| run.recovery_ms = None),
             (Check::RecoversEachCycle(0.95), |run| {

@@ -8,7 +8,7 @@ use crate::stress::end::End;
 use crate::stress::load::{Bucket, Counts};
 use crate::stress::overload::Observed;
 use crate::stress::probe::At;
-use crate::stress::state::{Level, State, last_words};
+use crate::stress::state::{Level, State, first_told_unix_ms, last_words};
 use crate::stress::{account, measure};
 
 /// The windows in which admission is looked at.
@@ -23,6 +23,9 @@ const STEADY_SHARE: f64 = 0.02;
 /// Admission within so many points of its final band is steady, in windows of this length.
 const STEADY_POINTS: f64 = 10.0;
 const STEADY_WINDOW_MS: f64 = 100.0;
+
+/// What the node tells when it turns a knob of the gate.
+const KNOBS: [&str; 4] = ["GATE_RATE", "GATE_FLOOR", "GOVERNOR_SCALE", "LEDGER_SIZE"];
 
 /// Less payload held says nothing of its cost.
 const HELD_BYTES_MIN: f64 = (4 << 20) as f64;
@@ -98,7 +101,10 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
         first_action_ms: first_action_ms(
             states,
             from_ms,
-            ingest.and_then(|it| it.first_refusal_unix_ms),
+            [
+                ingest.and_then(|it| it.first_refusal_unix_ms),
+                first_told_unix_ms(&end.log, &KNOBS, from_ms),
+            ],
         ),
         first_refusal_ms: ingest
             .and_then(|it| Some(it.first_refusal_unix_ms? - it.first_pressure_unix_ms?)),
@@ -203,11 +209,11 @@ fn admissions(buckets: &[Bucket], from_ms: f64, to_ms: f64, window_ms: f64) -> V
         .collect()
 }
 
-/// A knob other than before the overload, or a refusal, whichever came first.
+/// A knob other than before the overload as seen from outside, or what the node noted itself, whichever came first.
 fn first_action_ms(
     states: &[At<State>],
     from_ms: f64,
-    refusal_unix_ms: Option<f64>,
+    noted_unix_ms: [Option<f64>; 2],
 ) -> Option<f64> {
     let before = states.iter().rev().find(|at| at.unix_ms < from_ms);
     let knobs = |state: &State| (state.gate.clone(), state.level, state.books.refused());
@@ -216,8 +222,11 @@ fn first_action_ms(
         .filter(|at| at.unix_ms >= from_ms)
         .find(|at| before.is_some_and(|before| knobs(&before.value) != knobs(&at.value)))
         .map(|at| at.unix_ms);
-    let refused = refusal_unix_ms.filter(|at| *at >= from_ms);
-    let first = [turned, refused].into_iter().flatten().reduce(f64::min);
+    let noted = noted_unix_ms
+        .into_iter()
+        .flatten()
+        .filter(|at| *at >= from_ms);
+    let first = noted.chain(turned).reduce(f64::min);
     first.map(|at| at - from_ms)
 }
 

@@ -36,8 +36,9 @@ const COLUMNS: [Column; 17] = [
     ("admission swing, points", |runs| {
         highest(runs, |run| run.admission_swing, 1)
     }),
-    ("first action ms", |runs| {
-        highest(runs, |run| run.first_action_ms, 0)
+    ("first action ms, median; worst", |runs| {
+        let median = median(runs, |run| run.first_action_ms, 0);
+        format!("{median}; {}", highest(runs, |run| run.first_action_ms, 0))
     }),
     ("first refusal ms", |runs| {
         highest(runs, |run| run.first_refusal_ms, 0)
@@ -66,8 +67,8 @@ const COLUMNS: [Column; 17] = [
             .sum::<u64>()
             .to_string()
     }),
-    ("µs an event", |runs| {
-        highest(runs, |run| run.cpu_us_per_event, 1)
+    ("µs an event, median", |runs| {
+        median(runs, |run| run.cpu_us_per_event, 2)
     }),
     ("also", also),
     ("verdict", verdict),
@@ -191,6 +192,14 @@ fn highest(runs: &[&Outcome], figure: fn(&Figures) -> Option<f64>, digits: usize
     let figures = runs.iter().filter_map(|run| figure(&run.figures));
     figures
         .reduce(f64::max)
+        .map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+fn median(runs: &[&Outcome], figure: fn(&Figures) -> Option<f64>, digits: usize) -> String {
+    let mut figures: Vec<f64> = runs.iter().filter_map(|run| figure(&run.figures)).collect();
+    figures.sort_by(f64::total_cmp);
+    figures
+        .get(figures.len() / 2)
         .map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 

@@ -5,7 +5,7 @@ use super::scenario::{Act, Scenario, SinkKind, Sizes, Step, Stretch};
 use super::variant::Variant;
 use crate::stress::state::Level;
 use Check::{
-    Amplification, Dies, FollowsLimit, Goodput, HighestLevel, NeedsUsage, NoRefusal, Peak,
+    Acts, Amplification, Dies, FollowsLimit, Goodput, HighestLevel, NeedsUsage, NoRefusal, Peak,
     Recovers, RecoversEachCycle, Steady, Swing, Yields,
 };
 
@@ -13,7 +13,8 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 const SHIPPED: &[Variant] = &[Variant::Default];
-const WITH_NAIVE: &[Variant] = &[Variant::Off, Variant::Default];
+/// For what control costs, and what the black box does.
+const COSTS: &[Variant] = &[Variant::Off, Variant::Unrecorded, Variant::Default];
 
 /// 64 KiB: few enough events that two cores are not what is measured.
 const PLAIN: Sizes = Sizes::InTurn(&[64 * KIB]);
@@ -85,10 +86,11 @@ fn survival(name: &'static str, times: f64, seconds: f64) -> Scenario {
 fn at_capacity() -> Scenario {
     Scenario {
         name: "at-capacity",
-        capacity: 16 * MIB,
-        about: "What control costs where it has nothing to do: the load is what the sink takes, almost.",
+        capacity: 4 * MIB,
+        sizes: Sizes::InTurn(&[KIB]),
+        about: "What control and the black box cost where they have nothing to do: the load is what the sink takes, almost.",
         stretches: stretches(&[(0.95, 15.0)]),
-        variants: WITH_NAIVE,
+        variants: COSTS,
         checks: &[NoRefusal, HighestLevel(Level::Normal)],
         naive: &[NoRefusal],
         ..plain()
@@ -100,7 +102,13 @@ fn step() -> Scenario {
         name: "step",
         about: "From rest to ten times the capacity within 10 ms.",
         stretches: stretches(&[(0.01, 3.0), (10.0, 12.0), (0.5, 3.0)]),
-        checks: &[Goodput(0.90), Peak(0.80), Steady(500.0), Recovers(1000.0)],
+        checks: &[
+            Goodput(0.90),
+            Peak(0.80),
+            Acts(20.0),
+            Steady(500.0),
+            Recovers(1000.0),
+        ],
         quick: Some(0.5),
         ..plain()
     }
