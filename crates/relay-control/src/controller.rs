@@ -184,6 +184,7 @@ impl Controller {
             },
             rate_bytes_per_second: admission.rate_bytes_per_second,
             drain_bytes_per_second: self.drain_meter.known(),
+            lasting_drain_bytes_per_second: self.drain_meter.lasting(),
             scale: admission.scale * distrust,
             lowest_scale: admission.lowest_scale * distrust,
             governor: self.aimd.governor(),

@@ -76,6 +76,8 @@ pub struct Decision {
     pub rate_bytes_per_second: Option<f64>,
     /// The measured drain, where it is known.
     pub drain_bytes_per_second: Option<f64>,
+    /// The same over the last few seconds, or the drain itself where that is more: what a wait is foretold from.
+    pub lasting_drain_bytes_per_second: Option<f64>,
     /// What the gate multiplies its rate with: 1 unless the governor acts or the sensor is stale.
     pub scale: f64,
     /// `scale` for the lowest priority, whose floor may be lower.

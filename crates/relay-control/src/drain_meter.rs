@@ -28,6 +28,8 @@
 //!
 //! - **Known** after [`KNOWN_AFTER`] of backlog and one delivery, or as soon as [`GAPS_ENOUGH`] gaps have been seen in
 //!   [`KNOWN_EARLIEST`] of it. Until then it is provisional.
+//! - **Lasting** is the same with five times the time constant, or the estimate itself where that is more: what a wait of seconds
+//!   is foretold from. A consumer that was held up for a tenth of a second does not refuse a whole second of senders.
 //! - **In force** while there is a backlog and for [`RELEASE_AFTER`] after it.
 //! - **Forgotten** after `expiry` without a backlog: a burst after an idle stretch meets an unknown
 //!   drain, not the low one of some slow minute in the past. A burst before that starts from the
@@ -45,6 +47,9 @@ const GAPS_ENOUGH: u32 = 3;
 
 /// Less says more of the scheduler than of the consumer.
 const KNOWN_EARLIEST: Duration = Duration::from_millis(15);
+
+/// A wait of seconds is as long as the drain of seconds makes it.
+const LASTING: u32 = 5;
 
 /// Gaps are spread like waiting times: one in twenty is three times as long as the mean.
 const GAP_SLACK: f64 = 3.0;
@@ -67,6 +72,7 @@ pub(crate) struct DrainMeter {
     waiting: Duration,
     last_backlog: Option<Duration>,
     last_known: Option<f64>,
+    lasting: Option<f64>,
 }
 
 impl DrainMeter {
@@ -83,6 +89,7 @@ impl DrainMeter {
             waiting: Duration::ZERO,
             last_backlog: None,
             last_known: None,
+            lasting: None,
         }
     }
 
@@ -107,6 +114,7 @@ impl DrainMeter {
             // A total that went down was started anew: this gap says nothing.
             None => self.waiting = Duration::ZERO,
         }
+        self.follow(elapsed);
         let idle = self.since_backlog(now);
         if idle.is_none_or(|idle| idle >= self.expiry) {
             self.forget();
@@ -126,6 +134,12 @@ impl DrainMeter {
         self.in_force(now) && self.observed < KNOWN_AFTER && self.known().is_none()
     }
 
+    /// Bytes a second over the last few seconds, once known: dips in it are shallow, and it rises at once.
+    pub(crate) fn lasting(&self) -> Option<f64> {
+        let known = self.known()?;
+        Some(self.lasting.map_or(known, |lasting| lasting.max(known)))
+    }
+
     /// Bytes a second, from whatever has been seen: nothing, where something waits and nothing was
     /// ever delivered.
     pub(crate) fn provisional(&self) -> Option<f64> {
@@ -142,6 +156,13 @@ impl DrainMeter {
     pub(crate) fn in_force(&self, now: Duration) -> bool {
         self.since_backlog(now)
             .is_some_and(|idle| idle < RELEASE_AFTER)
+    }
+
+    fn follow(&mut self, elapsed: Duration) {
+        self.lasting = self.known().map(|known| {
+            let lasting = self.lasting.unwrap_or(known);
+            lasting + weight(elapsed, self.time_constant * LASTING) * (known - lasting)
+        });
     }
 
     fn add(&mut self, bytes: u64, elapsed: Duration) {
@@ -196,6 +217,7 @@ impl DrainMeter {
         self.weights = 0.0;
         self.gaps = 0;
         self.observed = Duration::ZERO;
+        self.lasting = None;
     }
 
     fn since_backlog(&self, now: Duration) -> Option<Duration> {
@@ -363,6 +385,24 @@ mod tests {
         assert!((run.meter.last_known().unwrap() / MIB as f64 - 20.0).abs() < 1e-6);
         run.ticks(60, MIB, true);
         assert!(run.meter.known().unwrap() / MIB as f64 > 18.0, "and back");
+    }
+
+    /// Recovery: what is at its longest wait when a dip comes is not refused for it.
+    #[test]
+    fn a_dip_of_a_moment_hardly_shows_in_what_lasts_and_a_slow_spell_does() {
+        let mut run = Run::new();
+        run.ticks(200, MIB / 20, true);
+        run.ticks(3, 0, true);
+        run.ticks(1, MIB / 20, true);
+        let mib = |rate: Option<f64>| rate.unwrap() / MIB as f64;
+        assert!(mib(run.meter.known()) < 0.9);
+        assert!(mib(run.meter.lasting()) > 0.97);
+        run.ticks(300, MIB / 200, true);
+        assert!(mib(run.meter.lasting()) < 0.2, "after 15 s at a tenth");
+        run.ticks(40, MIB / 10, true);
+        assert_eq!(run.meter.lasting(), run.meter.known(), "up at once");
+        run.ticks(200, 0, false);
+        assert_eq!(run.meter.lasting(), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) struct Knobs {
 impl Knobs {
     pub(crate) fn turn(&self, decision: &Decision, orders: &Orders) {
         self.budget.resize(Some(decision.ledger_bytes));
-        self.gate.set_drain(decision.drain_bytes_per_second);
+        self.gate.set_drain(decision.lasting_drain_bytes_per_second);
         // Before the rate, which takes it over.
         self.gate.set_lowest_share(orders.lowest_share);
         self.gate.set_rate(orders.rate_bytes_per_second);

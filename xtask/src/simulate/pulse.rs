@@ -225,7 +225,7 @@ fn turn(gate: &mut Gate, decision: &Decision, sensed: &Sensed) {
             gate.lowest = decision.lowest_scale / decision.scale;
             gate.floor = decision.floor;
             gate.ledger_bytes = decision.ledger_bytes as f64;
-            gate.drain = decision.drain_bytes_per_second;
+            gate.drain = decision.lasting_drain_bytes_per_second;
         }
     }
 }

@@ -128,6 +128,16 @@ pub(super) fn last_words(log: &str) -> Option<Books> {
     })
 }
 
+/// The codes of all events that the node told, each once, in alphabetical order.
+pub(super) fn told_codes(log: &str) -> Vec<String> {
+    let codes = log.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        Some(line.get("fields")?.get("code")?.as_str()?.to_owned())
+    });
+    let codes: std::collections::BTreeSet<_> = codes.collect();
+    codes.into_iter().collect()
+}
+
 /// When the node first told an event with one of these codes, at or after a time.
 pub(super) fn first_told_unix_ms(log: &str, codes: &[&str], from_unix_ms: f64) -> Option<f64> {
     let told = log.lines().filter_map(|line| {
@@ -199,6 +209,7 @@ mod tests {
         let first = |from| first_told_unix_ms(&log, &["GATE_RATE"], from);
         assert_eq!([first(0.0), first(2000.0)], [Some(1500.0), Some(3500.0)]);
         assert_eq!(first(4000.0), None);
+        assert_eq!(told_codes(&log), ["EMITTER_START", "GATE_RATE"]);
     }
 
     #[test]

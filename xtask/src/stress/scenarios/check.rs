@@ -31,6 +31,8 @@ pub(super) enum Check {
     Recovers(f64),
     /// In the second half of each rest at least this share is admitted, and the level is normal at its end.
     RecoversEachCycle(f64),
+    /// The node told events with all of these codes.
+    Tells(&'static [&'static str]),
     /// Nothing was refused.
     NoRefusal,
     /// The level was never higher.
@@ -87,6 +89,12 @@ impl Check {
             Self::Steady(most) => at_most("ms to steady admission", run.steady_ms, most),
             Self::Recovers(most) => at_most("ms to 95 % admission", run.recovery_ms, most),
             Self::RecoversEachCycle(least) => cycles(run, least),
+            Self::Tells(codes) => {
+                let untold = codes
+                    .iter()
+                    .find(|code| !run.codes.iter().any(|told| told == *code));
+                untold.map(|code| format!("no {code} was told"))
+            }
             Self::NoRefusal => missed(run.load.refused == 0, || {
                 format!("{} refused", run.load.refused)
             }),
@@ -174,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_good_run_reaches_every_goal_and_each_shortcoming_is_named() {
-        let cases: [(Check, Change); 19] = [
+        let cases: [(Check, Change); 20] = [
             (Check::Survives, |run| run.ended_well = false),
             (Check::DeathExplained, |run| run.killed = true),
             (Check::AccountCloses, |run| {
@@ -200,6 +208,9 @@ mod tests {
                     admitted: 1.0,
                     level: Some(Level::Warning),
                 });
+            }),
+            (Check::Tells(&["DROP_RED", "GOVERNOR_SCALE"]), |run| {
+                run.codes.pop();
             }),
             (Check::NoRefusal, |run| run.load.refused = 1),
             (Check::HighestLevel(Level::Normal), |run| {

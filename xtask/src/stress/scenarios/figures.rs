@@ -8,7 +8,7 @@ use crate::stress::end::End;
 use crate::stress::load::{Bucket, Counts};
 use crate::stress::overload::Observed;
 use crate::stress::probe::At;
-use crate::stress::state::{Level, State, first_told_unix_ms, last_words};
+use crate::stress::state::{Level, State, first_told_unix_ms, last_words, told_codes};
 use crate::stress::{account, measure};
 
 /// The windows in which admission is looked at.
@@ -23,6 +23,9 @@ const STEADY_SHARE: f64 = 0.02;
 /// Admission within so many points of its final band is steady, in windows of this length.
 const STEADY_POINTS: f64 = 10.0;
 const STEADY_WINDOW_MS: f64 = 100.0;
+
+/// Where the level warning begins unless it is configured otherwise.
+const WARNING_SHARE: f64 = 0.70;
 
 /// What the node tells when it turns a knob of the gate.
 const KNOBS: [&str; 4] = ["GATE_RATE", "GATE_FLOOR", "GOVERNOR_SCALE", "LEDGER_SIZE"];
@@ -82,6 +85,7 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
     };
     let points = admission(STEADY_WINDOW_MS, from_ms);
     let final_points = between(&points, middle_ms - start_ms, to_ms - start_ms);
+    let warning = warning(memory, end, start_ms, limit);
     let span_seconds = ((to_ms - from_ms) / 1000.0).max(0.001);
     let delivered = measure::delivered_bytes(states, from_ms, to_ms);
     Figures {
@@ -106,6 +110,10 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
                 first_told_unix_ms(&end.log, &KNOBS, from_ms),
             ],
         ),
+        told_ms: warning.told_ms,
+        lead_seconds: warning.lead_seconds,
+        lead_room: warning.lead_room,
+        codes: told_codes(&end.log),
         first_refusal_ms: ingest
             .and_then(|it| Some(it.first_refusal_unix_ms? - it.first_pressure_unix_ms?)),
         steady_ms: steady_ms(&points, final_points, STEADY_POINTS)
@@ -137,6 +145,33 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
             .eaten_unix_ms
             .and_then(|(from, to)| yielded(states, from, to)),
         rests: rests(scenario, observed),
+    }
+}
+
+/// How soon the node told that the level warning was reached, and how long before its death.
+#[derive(Default)]
+struct Warning {
+    told_ms: Option<f64>,
+    lead_seconds: Option<f64>,
+    lead_room: Option<f64>,
+}
+
+fn warning(
+    memory: &[At<Reading>],
+    end: &End,
+    start_ms: f64,
+    limit: impl Fn(f64) -> f64,
+) -> Warning {
+    let Some(told) = first_told_unix_ms(&end.log, &["MEM_PRESSURE"], start_ms) else {
+        return Warning::default();
+    };
+    let share = |at: &At<Reading>| at.value.working_set_bytes as f64 / limit(at.unix_ms);
+    let crossed = memory.iter().find(|at| share(at) >= WARNING_SHARE);
+    let when_told = memory.get(memory.partition_point(|at| at.unix_ms < told));
+    Warning {
+        told_ms: crossed.map(|crossed| told - crossed.unix_ms),
+        lead_seconds: end.early_unix_ms.map(|death| (death - told) / 1000.0),
+        lead_room: end.early_unix_ms.and(when_told).map(|at| 1.0 - share(at)),
     }
 }
 

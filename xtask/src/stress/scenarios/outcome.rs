@@ -46,6 +46,13 @@ pub(super) struct Figures {
     pub(super) admission_swing: Option<f64>,
     /// From the begin of the overload to the first knob turned or event refused.
     pub(super) first_action_ms: Option<f64>,
+    /// From the crossing of the level warning, as seen from outside, to the event that tells it.
+    pub(super) told_ms: Option<f64>,
+    /// From that event to a death, and how much of the limit was free then.
+    pub(super) lead_seconds: Option<f64>,
+    pub(super) lead_room: Option<f64>,
+    /// Codes of all that the node told, each once.
+    pub(super) codes: Vec<String>,
     /// From the crossing of a threshold to the first refusal, as the node notes it.
     pub(super) first_refusal_ms: Option<f64>,
     /// From the begin of the overload to the last window of admission, or mean of memory, outside its final band.
@@ -117,6 +124,10 @@ pub(super) fn sample_figures() -> Figures {
         memory_swing: Some(0.01),
         admission_swing: Some(3.0),
         first_action_ms: Some(12.0),
+        told_ms: Some(20.0),
+        lead_seconds: None,
+        lead_room: None,
+        codes: vec!["DROP_RED".to_owned(), "GOVERNOR_SCALE".to_owned()],
         first_refusal_ms: Some(2.0),
         steady_ms: Some(400.0),
         memory_steady_ms: Some(4000.0),

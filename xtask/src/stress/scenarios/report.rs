@@ -210,10 +210,19 @@ fn lowest(runs: &[&Outcome], figure: fn(&Figures) -> Option<f64>, digits: usize)
         .map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-/// What only some scenarios have, of the last run.
+/// What only some scenarios have, of the last run; warnings are the latest of all.
 fn also(runs: &[&Outcome]) -> String {
     let run = &runs[runs.len() - 1].figures;
     let mut parts = Vec::new();
+    if runs.iter().any(|run| run.figures.told_ms.is_some()) {
+        let late = highest(runs, |run| run.told_ms, 0);
+        parts.push(format!("70 % told after {late} ms"));
+    }
+    if runs.iter().any(|run| run.figures.lead_seconds.is_some()) {
+        let seconds = lowest(runs, |run| run.lead_seconds, 1);
+        let room = lowest(runs, |run| run.lead_room.map(|room| 100.0 * room), 0);
+        parts.push(format!("warned {seconds} s and {room} % before the kill"));
+    }
     for (size, ratio) in &run.amplification {
         parts.push(format!(
             "{}: {ratio:.2} resident for a byte held",

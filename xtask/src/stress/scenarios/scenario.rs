@@ -107,6 +107,7 @@ impl Scenario {
             // At twice the capacity and less it may well live through the run.
             Variant::Off if self.peak_times() < 5.0 && self.naive == [Check::Dies] => &[],
             Variant::Off => self.naive,
+            Variant::AimdRed => &[Check::Tells(&["DROP_RED", "GOVERNOR_SCALE"])],
             _ => &[],
         }
     }
