@@ -36,7 +36,9 @@ fn main() {
         println!("| {name} | {bound} | {queued} | {held} | {change:+} |");
     };
     step("subscribed", SMALL, &mut |subscription| {
-        let options = SubscribeOptions::new("reader").limit_events(SMALL);
+        let options = SubscribeOptions::new("reader")
+            .limit_events(SMALL)
+            .limit_bytes(u64::MAX);
         *subscription = Some(bus.subscribe(options).unwrap());
     });
     let resize = |events: usize| {

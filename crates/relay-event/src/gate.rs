@@ -197,8 +197,7 @@ impl Gate {
                 Some(source) if self.0.shares.is_on() => {
                     let is_scarce = self.is_scarce(fill, bytes, priority, now_ns);
                     let counts = is_scarce || self.0.shares.is_active();
-                    if counts
-                        && let Err(wait) = self.0.shares.ask(source, bytes, priority, is_scarce)
+                    if counts && let Err(wait) = self.ask_share(source, bytes, priority, is_scarce)
                     {
                         return Err(reject(Reason::SourceShare, wait));
                     }
@@ -223,6 +222,23 @@ impl Gate {
             self.note_full(fill.used_bytes, priority);
         }
         Ok(Permit(reservation))
+    }
+
+    /// What can be admitted in all is the drain, or the rate where that is less.
+    fn ask_share(
+        &self,
+        source: &[u8],
+        bytes: u64,
+        priority: Priority,
+        is_scarce: bool,
+    ) -> Result<(), Duration> {
+        let capacity = match self.0.drain.load(Relaxed) {
+            UNBOUNDED => 0,
+            drain => drain.min(self.0.tokens.rate() as u64),
+        };
+        self.0
+            .shares
+            .ask(source, bytes, priority, is_scarce, capacity)
     }
 
     #[inline]
@@ -303,7 +319,7 @@ impl Gate {
             BudgetError::Full { missing_bytes, .. } => {
                 if priority < Priority::Control
                     && let Some(source) = source
-                    && let Err(wait) = self.0.shares.ask(source, bytes, priority, true)
+                    && let Err(wait) = self.ask_share(source, bytes, priority, true)
                 {
                     return reject(Reason::SourceShare, wait);
                 }

@@ -4,8 +4,8 @@
 //! **Problem.** A gate that refuses by bytes refuses in proportion: of ten sources that each send 1 and one that sends
 //! 10, the last gets half of what is admitted.
 //!
-//! **Rule.** With `d` what a source asks for and `C` what is admitted, both over about a fifth of a second, the *water
-//! level* `L` is where
+//! **Rule.** With `d` what a source asks for and `C` what is admitted, or could be where that is more, both over about a
+//! fifth of a second, the *water level* `L` is where
 //!
 //! ```text
 //! Σ min(dᵢ, L) = C
@@ -13,7 +13,9 @@
 //!
 //! so whoever asks for less than `L` gets all of it, and the others get `L` each (max-min fairness). Every source has a
 //! leaky bucket that loses `L`, and a little more, in that time; while its bucket is full it is refused where room is
-//! [scarce](crate::Gate::set_source_fairness). What nobody else wants is thereby still admitted: scarce ends.
+//! [scarce](crate::Gate::set_source_fairness). What nobody else wants is thereby still admitted: scarce ends. What could be
+//! admitted is the drain, or the rate where that is less: counting only what was, shares that hold back more than they have
+//! to would confirm themselves, and an overload would be felt a second after it is over.
 //!
 //! **State.** Sources are hashed into two rows of 1024 buckets, and one is refused only if both of its buckets are full: to
 //! suffer from a greedy source, another has to share both buckets with it. The hash is salted anew every 3 s, so that
@@ -139,7 +141,7 @@ impl Shares {
         self.classes.get().map_or(&[], |classes| classes.as_slice())
     }
 
-    /// `source` asks for `bytes`. While room is scarce it may have had its share already: then how long until there is
+    /// `source` asks for `bytes` of a capacity, which is 0 where it is not known. While room is scarce it may have had its share already: then how long until there is
     /// more.
     #[cold]
     pub(crate) fn ask(
@@ -148,6 +150,7 @@ impl Shares {
         bytes: u64,
         priority: Priority,
         is_scarce: bool,
+        capacity_bytes_per_second: u64,
     ) -> Result<(), Duration> {
         let Some(class) = self.class(priority).filter(|_| self.is_on()) else {
             return Ok(());
@@ -162,7 +165,7 @@ impl Shares {
                 self.epoch_began_ns.store(now_ns, Relaxed);
             }
         }
-        self.roll(now_ns);
+        self.roll(now_ns, capacity_bytes_per_second);
         let mut wait_epochs = u32::MAX;
         for (row, bucket) in class.rows.iter().zip(self.buckets(source)) {
             add(&row.asked[bucket], grains(bytes));
@@ -205,7 +208,7 @@ impl Shares {
 
     /// Ends the epoch when its time is over; one of those who see that does it.
     #[inline]
-    fn roll(&self, now_ns: u64) {
+    fn roll(&self, now_ns: u64, capacity_bytes_per_second: u64) {
         let began = self.epoch_began_ns.load(Relaxed);
         let epochs = now_ns.saturating_sub(began) / EPOCH_NS;
         if epochs > 0 {
@@ -214,21 +217,25 @@ impl Shares {
                 .epoch_began_ns
                 .compare_exchange(began, next, Relaxed, Relaxed);
             if mine.is_ok() {
-                self.end_epochs(epochs);
+                self.end_epochs(epochs, capacity_bytes_per_second);
             }
         }
     }
 
     #[cold]
-    fn end_epochs(&self, epochs: u64) {
+    fn end_epochs(&self, epochs: u64, capacity_bytes_per_second: u64) {
         if epochs > FORGET_EPOCHS {
             self.forget_counts();
         }
         let epochs = epochs.min(FORGET_EPOCHS) as u32;
         let counted = f32::from_bits(self.counted_epochs.load(Relaxed)) + epochs as f32;
         let keep = KEEP.powf(f64::from(epochs));
+        let per_epoch = grains(capacity_bytes_per_second) as f32 * (EPOCH_NS as f32 / 1e9);
+        let admitted = |class: &Class| class.admitted.load(Relaxed);
+        let all = self.classes().iter().map(admitted);
+        let spare = ((per_epoch * counted) as u32).saturating_sub(all.fold(0, u32::saturating_add));
         for class in self.classes() {
-            class.end_epochs(epochs, f64::from(counted), keep);
+            class.end_epochs(epochs, spare, f64::from(counted), keep);
         }
         self.counted_epochs
             .store((counted * keep as f32).to_bits(), Relaxed);
@@ -271,10 +278,11 @@ impl Class {
         }
     }
 
-    fn end_epochs(&self, epochs: u32, counted_epochs: f64, keep: f64) {
+    /// `spare` is what could have been admitted beside all that was.
+    fn end_epochs(&self, epochs: u32, spare: u32, counted_epochs: f64, keep: f64) {
         let admitted = self.admitted.load(Relaxed);
         for row in &self.rows {
-            row.find_level(admitted, counted_epochs);
+            row.find_level(admitted.saturating_add(spare), counted_epochs);
             row.end_epochs(epochs, keep);
         }
         self.admitted.store(kept(admitted, keep), Relaxed);
@@ -311,15 +319,15 @@ impl Row {
         (used - level) / leak(level) + 1
     }
 
-    /// Nothing admitted says nothing about shares: then the level stays.
-    fn find_level(&self, admitted: u32, counted_epochs: f64) {
-        if admitted == 0 {
+    /// Nothing to admit says nothing about shares: then the level stays.
+    fn find_level(&self, capacity: u32, counted_epochs: f64) {
+        if capacity == 0 {
             return;
         }
         let asked = self.asked.iter().map(|cell| cell.load(Relaxed));
         let factor = HEADROOM * f64::from(WINDOW_EPOCHS) / counted_epochs;
         let scaled = |level: u32| ((f64::from(level) * factor) as u32).min(NO_LEVEL - 1);
-        let level = water_level(&asked, admitted).map_or(NO_LEVEL, scaled);
+        let level = water_level(&asked, capacity).map_or(NO_LEVEL, scaled);
         self.level.store(level, Relaxed);
     }
 

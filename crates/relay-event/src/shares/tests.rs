@@ -171,6 +171,61 @@ fn while_nothing_is_scarce_nothing_is_counted_and_nobody_refused() {
     assert_eq!(gate.source_share(Priority::Normal), None);
 }
 
+/// Events of a source: so many bytes each so many milliseconds.
+type Stream = (u64, u64);
+
+/// Streams in front of a queue that drains at 16 MB/s; when any was last refused its share.
+fn last_refusal(
+    gate: &Gate,
+    queue: &mut VecDeque<(u64, Permit)>,
+    times_ms: std::ops::Range<u64>,
+    streams: [Stream; 5],
+) -> Option<u64> {
+    let (mut leaving, mut last) = (0, None);
+    for ms in times_ms {
+        frozen::set_nanos(SECOND + ms * MILLISECOND);
+        for (source, (bytes, every_ms)) in (0_usize..).zip(streams) {
+            if ms % every_ms != 0 {
+                continue;
+            }
+            match gate.admit_from(&source.to_le_bytes(), bytes, Priority::Normal) {
+                Ok(permit) => queue.push_back((bytes, permit)),
+                Err(refused) if refused.reason == Reason::SourceShare => last = Some(ms),
+                Err(_) => {}
+            }
+        }
+        leaving += 16_000;
+        while queue.front().is_some_and(|(bytes, _)| *bytes <= leaving) {
+            leaving -= queue.pop_front().unwrap().0;
+        }
+    }
+    last
+}
+
+/// After an overload the queue still stands at its longest wait, but all that is asked for now would drain.
+#[test]
+fn what_would_drain_is_admitted_soon_though_the_queue_still_stands() {
+    let gate = fair(1 << 30);
+    gate.set_drain(Some(16e6));
+    gate.set_max_queue_delay(Some(Duration::from_secs(5)));
+    let mut queue = VecDeque::new();
+    let overload = [
+        (100, 1),
+        (1_000, 1),
+        (10_000, 1),
+        (100_000, 4),
+        (1_000_000, 21),
+    ];
+    let refused = last_refusal(&gate, &mut queue, 0..10_000, overload);
+    assert!(refused.is_some_and(|ms| ms > 9_900), "{refused:?}");
+    let half = overload.map(|(bytes, every_ms)| (bytes, 10 * every_ms));
+    let last = last_refusal(&gate, &mut queue, 10_000..13_000, half);
+    assert!(
+        last.is_none_or(|ms| ms < 10_150),
+        "refused until {last:?} ms"
+    );
+}
+
 #[test]
 fn it_ends_soon_after_the_scarcity() {
     let gate = fair(1 << 30);

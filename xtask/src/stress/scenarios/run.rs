@@ -22,7 +22,7 @@ use crate::stress::overload::Observed;
 use crate::stress::probe::{At, Probe, unix_ms};
 use crate::stress::report::chart;
 use crate::stress::sink::Sink;
-use crate::units::{ByteRate, Bytes};
+use crate::units::ByteRate;
 
 /// How often the script is looked at.
 const TICK: Duration = Duration::from_millis(5);
@@ -144,9 +144,8 @@ impl Run<'_> {
     }
 
     fn arguments(&self) -> Vec<String> {
-        let limit = Bytes(self.scenario.limit_bytes).to_string();
         let own = self.scenario.settings.iter().map(|&text| text.to_owned());
-        let settings = own.chain(self.variant.settings(&limit));
+        let settings = own.chain(self.variant.settings());
         let mut arguments = ["run", "--config", "/data/relay.toml"]
             .map(str::to_owned)
             .to_vec();

@@ -30,10 +30,11 @@ pub(super) enum Variant {
 /// ladder can only be turned off with everything else.
 const ALONE: [&str; 2] = ["control.max_queue_delay=1h", "control.ledger_share=100%"];
 
-/// A queue that drops early between 60 % and 100 % of this fill, and nothing before.
-const EARLY_DROP: [&str; 2] = [
+/// A queue that drops early between 60 % and 100 % of its fill, and nothing before.
+const EARLY_DROP: [&str; 3] = [
     "emitters.sink.delivery=sheddable",
     "emitters.sink.queue_events=1048576",
+    "emitters.sink.queue_bytes=96MiB",
 ];
 
 /// The ladder pushed up out of the way, so that what is measured is the other law.
@@ -97,9 +98,8 @@ impl Variant {
         matches!(self, Self::Default)
     }
 
-    /// The assignments that make it, beside the mode, in a container with this limit.
-    pub(super) fn settings(self, limit: &str) -> Vec<String> {
-        let queue = format!("emitters.sink.queue_bytes={limit}");
+    /// The assignments that make it, beside the mode.
+    pub(super) fn settings(self) -> Vec<String> {
         let (law, early_drop) = match self {
             Self::Off | Self::Observe | Self::Default => return Vec::new(),
             Self::Unrecorded => return vec!["blackbox.enabled=false".to_owned()],
@@ -112,7 +112,6 @@ impl Variant {
         settings.extend(ALONE.map(str::to_owned));
         if early_drop {
             settings.extend(EARLY_DROP.map(str::to_owned));
-            settings.push(queue);
         }
         if self == Self::Red {
             settings.extend(LADDER_AWAY.map(str::to_owned));
