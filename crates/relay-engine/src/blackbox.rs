@@ -66,6 +66,9 @@ pub struct BlackboxConfig {
     pub termination_page: Option<PathBuf>,
     /// Where crash reports go.
     pub crash_reports: CrashFolder,
+    /// For how long the CPU is profiled after each crash report, into a file beside it that pprof reads; zero for never.
+    #[cfg(feature = "profile")]
+    pub cpu_profile: Duration,
     /// Version and revision of the program.
     pub build: String,
     /// A hash of the configuration, so that two runs can be told apart.
@@ -117,6 +120,8 @@ impl Default for BlackboxConfig {
             sync: Duration::from_secs(1),
             termination_page: None,
             crash_reports: CrashFolder::None,
+            #[cfg(feature = "profile")]
+            cpu_profile: Duration::ZERO,
             build: String::new(),
             config_hash: 0,
         }
@@ -207,7 +212,7 @@ impl BlackboxConfig {
             page.clone(),
         );
         let blackbox = Blackbox {
-            crash: CrashReports::new(self.crash_folder(&recorder), &recorder),
+            crash: self.crash_reports(&recorder),
             recorder,
             journal,
             vitals,
@@ -216,6 +221,13 @@ impl BlackboxConfig {
             enabled: self.enabled,
         };
         Ok((blackbox, tape, News { warnings, previous }))
+    }
+
+    fn crash_reports(&self, recorder: &Recorder) -> CrashReports {
+        let reports = CrashReports::new(self.crash_folder(recorder), recorder);
+        #[cfg(feature = "profile")]
+        let reports = reports.with_cpu_profile(self.cpu_profile);
+        reports
     }
 
     fn crash_folder(&self, recorder: &Recorder) -> Option<PathBuf> {

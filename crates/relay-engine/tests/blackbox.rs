@@ -342,6 +342,37 @@ async fn a_panic_in_an_emitter_is_an_event_and_a_crash_report() {
     assert!(!canary(&bytes) && !canary(report.as_bytes()));
 }
 
+#[cfg(feature = "profile")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_report_has_a_cpu_profile_beside_it_where_one_is_asked_for() {
+    let (machine, dir) = (Machine::new(), TempDir::new().unwrap());
+    let mut config = config(dir.path());
+    config.crash_reports = CrashFolder::Beside;
+    config.cpu_profile = Duration::from_millis(200);
+    let panics = Scripted::new(vec![|_| panic!("lost")]);
+    let engine = builder(&machine, config)
+        .with_emitter("out", panics, EmitterOptions::default())
+        .start()
+        .await
+        .unwrap();
+    let permit = engine.gate().admit(600, Priority::Normal).unwrap();
+    let event = Event::builder("t")
+        .charge(permit.arrived())
+        .build()
+        .unwrap();
+    engine.external().try_publish(event).unwrap();
+    let endings = || {
+        let files = fs::read_dir(dir.path().join("crash")).into_iter().flatten();
+        let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let ending = |name: String| name.split_once('.').unwrap().1.to_owned();
+        let mut endings: Vec<_> = names.map(ending).collect();
+        endings.sort();
+        endings
+    };
+    until("both are there", || endings() == ["cpu.pb", "crash.txt"]).await;
+    engine.shutdown(DEADLINE).await;
+}
+
 /// M06: a report that cannot be written is told, once each, and the engine runs on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_report_that_cannot_be_written_is_told() {

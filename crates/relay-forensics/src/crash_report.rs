@@ -10,8 +10,9 @@ use std::{
     fmt::{self, Write},
     io,
     panic::{self, AssertUnwindSafe},
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -66,7 +67,7 @@ pub struct CrashReporter {
     interval: Duration,
     recorder: Option<Recorder>,
     sections: Vec<Section>,
-    attachments: Vec<Attachment>,
+    attachments: Vec<Arc<Attachment>>,
     last: Mutex<Last>,
 }
 
@@ -143,7 +144,9 @@ impl CrashReporter {
     }
 
     /// Adds a file beside each report, of at most `bytes_max`, such as a profile of the CPU
-    /// (feature `profile`) or the heap. Nothing is written when it is `None` or larger.
+    /// (feature `profile`) or the heap. Nothing is written when it is `None` or larger. It is made
+    /// once the report is there, in a thread of its own: a profile takes seconds, and whoever reports
+    /// has better things to do.
     #[must_use]
     pub fn attachment(
         mut self,
@@ -152,7 +155,8 @@ impl CrashReporter {
         bytes: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
         let ending = place::sanitised(ending);
-        self.attachments.push((ending, bytes_max, Box::new(bytes)));
+        self.attachments
+            .push(Arc::new((ending, bytes_max, Box::new(bytes))));
         self
     }
 
@@ -204,16 +208,15 @@ impl CrashReporter {
         let place = Place::open(&self.folder)?;
         let name = format!("{stem}{ENDING}");
         place.write(&name, text.as_bytes())?;
-        for (ending, bytes_max, bytes) in &self.attachments {
-            let bytes = panic::catch_unwind(AssertUnwindSafe(bytes)).unwrap_or_else(|payload| {
-                dispose(payload);
-                None
-            });
-            if let Some(bytes) = bytes.filter(|bytes| bytes.len() <= *bytes_max) {
-                place.write(&format!("{stem}.{ending}"), &bytes)?;
-            }
-        }
         prune(&place)?;
+        if !self.attachments.is_empty() {
+            let (folder, stem) = (self.folder.clone(), stem.to_owned());
+            let attachments = self.attachments.clone();
+            // Where there is no thread to be had there is no profile either.
+            let _ = thread::Builder::new()
+                .name("relay-attach".to_owned())
+                .spawn(move || attach(&folder, &stem, &attachments));
+        }
         Ok(place.path_of(name))
     }
 
@@ -252,7 +255,7 @@ impl CrashReporter {
         writeln!(text, "relay crash report\n\n{what}\n")?;
         writeln!(text, "time        {}", Utc(clock::real_ns()))?;
         writeln!(text, "component   {}", scrub::scrubbed(component, 256))?;
-        let thread = std::thread::current();
+        let thread = thread::current();
         writeln!(text, "thread      {}", thread.name().unwrap_or("unnamed"))?;
         writeln!(text, "process     {}", std::process::id())?;
         if let Some(recorder) = &self.recorder {
@@ -321,6 +324,22 @@ fn prune(place: &Place) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes what belongs beside a report; nobody waits for it, so nobody is told when it fails.
+fn attach(folder: &Path, stem: &str, attachments: &[Arc<Attachment>]) {
+    for attachment in attachments {
+        let (ending, bytes_max, bytes) = &**attachment;
+        let bytes = panic::catch_unwind(AssertUnwindSafe(bytes)).unwrap_or_else(|payload| {
+            dispose(payload);
+            None
+        });
+        if let Some(bytes) = bytes.filter(|bytes| bytes.len() <= *bytes_max)
+            && let Ok(place) = Place::open(folder)
+        {
+            let _ = place.write(&format!("{stem}.{ending}"), &bytes);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use crate::health::HealthRegistry;
 use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity};
+#[cfg(feature = "profile")]
+use relay_forensics::profile::CpuProfile;
 use relay_forensics::{CrashOutcome, CrashReporter, PanicGuard, Panicked, Recorder};
 use relay_sense::{Root, process};
 use std::fmt::Write;
@@ -17,6 +19,8 @@ struct Place {
     folder: PathBuf,
     recorder: Recorder,
     reporter: OnceLock<CrashReporter>,
+    #[cfg(feature = "profile")]
+    cpu_profile: OnceLock<CpuProfile>,
 }
 
 /// What a panic is told to.
@@ -34,8 +38,22 @@ impl CrashReports {
                 folder,
                 recorder: recorder.clone(),
                 reporter: OnceLock::new(),
+                #[cfg(feature = "profile")]
+                cpu_profile: OnceLock::new(),
             })
         }))
+    }
+
+    /// Profiles the CPU for so long after each report; never when it is zero.
+    #[cfg(feature = "profile")]
+    pub(super) fn with_cpu_profile(self, duration: std::time::Duration) -> Self {
+        if let Some(place) = self.0.as_ref().filter(|_| !duration.is_zero()) {
+            let _ = place.cpu_profile.set(CpuProfile {
+                duration,
+                ..CpuProfile::default()
+            });
+        }
+        self
     }
 
     /// What a report contains beside the panic, its stack, the threads and the end of the recording.
@@ -54,6 +72,19 @@ impl CrashReports {
                 text
             })
             .section("memory in detail", move || process::detail(&root));
+        #[cfg(feature = "profile")]
+        let reporter = match place.cpu_profile.get().cloned() {
+            Some(profile) => {
+                let bytes_max = profile.max_bytes;
+                reporter.attachment("cpu.pb", bytes_max, move || {
+                    profile
+                        .take()
+                        .inspect_err(|error| tracing::warn!("no CPU profile: {error}"))
+                        .ok()
+                })
+            }
+            None => reporter,
+        };
         // Once for each engine.
         let _ = place.reporter.set(reporter);
     }

@@ -23,9 +23,9 @@ fn an_induced_panic_leaves_a_report_with_all_that_was_known() {
         .section("memory", || "anon 5 MiB".into())
         .section("broken", || panic!("in a section"))
         .section("secret", || "password=c4naRy\nsecond line".into())
-        .attachment("cpu.pb", 10, || Some(b"profile".to_vec()))
         .attachment("heap.pb", 3, || Some(b"too large".to_vec()))
-        .attachment("none.pb", 3, || panic!("in an attachment"));
+        .attachment("none.pb", 3, || panic!("in an attachment"))
+        .attachment("cpu.pb", 10, || Some(b"profile".to_vec()));
     let (sender, outcome) = std::sync::mpsc::sync_channel(1);
     let guard = PanicGuard::new(move |panicked| {
         let _ = sender.send(reporter.panicked(panicked));
@@ -62,13 +62,19 @@ fn an_induced_panic_leaves_a_report_with_all_that_was_known() {
         assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
     }
     assert!(!text.contains("c4naRy"));
-    let mut files: Vec<String> = fs::read_dir(path.parent().unwrap())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    files.sort();
-    assert_eq!(files.len(), 2, "{files:?}");
-    assert!(files[0].ends_with("-1.cpu.pb"), "{files:?}");
+    let files = || {
+        let files = fs::read_dir(path.parent().unwrap()).unwrap();
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string();
+        files.map(|entry| name(entry).unwrap()).collect::<Vec<_>>()
+    };
+    // The last of the attachments: what else there is by then is all.
+    let is_there = || files().iter().any(|name| name.ends_with("-1.cpu.pb"));
+    let patience = Instant::now() + Duration::from_secs(10);
+    while !is_there() {
+        assert!(Instant::now() < patience, "{:?}", files());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(files().len(), 2, "{:?}", files());
 }
 
 #[test]

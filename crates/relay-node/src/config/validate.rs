@@ -64,6 +64,15 @@ pub(crate) fn warnings(config: &Config, findings: &mut Findings) {
             );
         }
     }
+    if config.blackbox.cpu_profile.is_some() && !cfg!(feature = "profile") {
+        warn(
+            findings,
+            "blackbox.cpu_profile",
+            "blackbox.cpu_profile has no effect: this relay was built without the feature \
+             `profile`; build it with --features profile"
+                .to_owned(),
+        );
+    }
     if config.control.mode == Mode::Off {
         warn(
             findings,

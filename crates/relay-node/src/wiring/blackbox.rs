@@ -26,6 +26,10 @@ pub fn blackbox(loaded: &Loaded) -> BlackboxConfig {
         Auto::Fixed(None) => CrashFolder::None,
         Auto::Fixed(Some(dir)) => CrashFolder::At(dir.clone()),
     };
+    #[cfg(feature = "profile")]
+    {
+        blackbox.cpu_profile = config.cpu_profile.unwrap_or_default();
+    }
     blackbox.build = String::from(concat!("relay ", env!("CARGO_PKG_VERSION")));
     blackbox.config_hash = hash(loaded.entries());
     blackbox
@@ -94,6 +98,7 @@ mod tests {
             "blackbox.interval_min=20ms",
             "blackbox.sync=none",
             "blackbox.crash_dir=/y",
+            "blackbox.cpu_profile=2s",
             "blackbox.termination_log=/z",
         ]);
         assert!(!set.enabled);
@@ -112,6 +117,11 @@ mod tests {
         };
         assert_eq!(set.cadence, expected);
         assert_eq!(set.crash_reports, CrashFolder::At("/y".into()));
+        #[cfg(feature = "profile")]
+        assert_eq!(
+            [default.cpu_profile, set.cpu_profile],
+            [Duration::ZERO, Duration::from_secs(2)]
+        );
         assert_eq!(set.termination_page, Some("/z".into()));
         assert_ne!(set.config_hash, default.config_hash);
         assert_eq!(wired(&[]).config_hash, default.config_hash);

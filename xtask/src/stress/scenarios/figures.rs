@@ -114,6 +114,7 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
         lead_seconds: warning.lead_seconds,
         lead_room: warning.lead_room,
         codes: told_codes(&end.log),
+        held_up_ms: held_up_ms(memory),
         first_refusal_ms: ingest
             .and_then(|it| Some(it.first_refusal_unix_ms? - it.first_pressure_unix_ms?)),
         steady_ms: steady_ms(&points, final_points, STEADY_POINTS)
@@ -173,6 +174,14 @@ fn warning(
         lead_seconds: end.early_unix_ms.map(|death| (death - told) / 1000.0),
         lead_room: end.early_unix_ms.and(when_told).map(|at| 1.0 - share(at)),
     }
+}
+
+/// The probe sleeps 10 ms outside the container and needs next to nothing: a long gap is the machine's.
+fn held_up_ms(memory: &[At<Reading>]) -> f64 {
+    let gaps = memory
+        .windows(2)
+        .map(|pair| pair[1].unix_ms - pair[0].unix_ms);
+    gaps.fold(0.0, f64::max)
 }
 
 fn limit_at(first: u64, limits: &[At<u64>], unix_ms: f64) -> f64 {

@@ -23,6 +23,12 @@ use self::scenario::Scenario;
 use self::variant::Variant;
 use super::{Common, artifact, container};
 
+/// A run in which the machine itself stood still for so long says nothing of the node …
+const HELD_UP_MS: f64 = 500.0;
+
+/// … and is repeated so often.
+const AGAIN: u32 = 3;
+
 /// The flags; each list flag may be repeated.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
@@ -105,9 +111,11 @@ fn one(
     let kept = folder.join("result.json");
     if resume
         && let Ok(text) = std::fs::read_to_string(&kept)
-        && let Ok(outcome) = serde_json::from_str::<Outcome>(&text)
+        && let Ok(mut outcome) = serde_json::from_str::<Outcome>(&text)
         && outcome.scale == scale
     {
+        // By the goals of today.
+        outcome.failures = run::judge(scenario, variant, &outcome.figures, setup.quick);
         return Ok(outcome);
     }
     let run = Run {
@@ -118,7 +126,15 @@ fn one(
         scale,
         folder: &folder,
     };
-    let outcome = run.perform().with_context(|| format!("run {name}"))?;
+    let mut outcome = run.perform().with_context(|| format!("run {name}"))?;
+    for _ in 0..AGAIN {
+        let held_up_ms = outcome.figures.held_up_ms;
+        if held_up_ms < HELD_UP_MS {
+            break;
+        }
+        println!("{name}: the machine stood still for {held_up_ms:.0} ms: once more");
+        outcome = run.perform().with_context(|| format!("run {name}"))?;
+    }
     std::fs::write(kept, serde_json::to_vec_pretty(&outcome)?)?;
     Ok(outcome)
 }

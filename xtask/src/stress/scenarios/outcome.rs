@@ -55,6 +55,9 @@ pub(super) struct Figures {
     pub(super) codes: Vec<String>,
     /// From the crossing of a threshold to the first refusal, as the node notes it.
     pub(super) first_refusal_ms: Option<f64>,
+    /// The longest time for which nothing ran on this machine, as far as can be seen.
+    #[serde(default)]
+    pub(super) held_up_ms: f64,
     /// From the begin of the overload to the last window of admission, or mean of memory, outside its final band.
     pub(super) steady_ms: Option<f64>,
     pub(super) memory_steady_ms: Option<f64>,
@@ -129,6 +132,7 @@ pub(super) fn sample_figures() -> Figures {
         lead_room: None,
         codes: vec!["DROP_RED".to_owned(), "GOVERNOR_SCALE".to_owned()],
         first_refusal_ms: Some(2.0),
+        held_up_ms: 12.0,
         steady_ms: Some(400.0),
         memory_steady_ms: Some(4000.0),
         recovery_ms: Some(40.0),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::Setup;
 use super::check::ALWAYS;
 use super::figures::{self, Notes};
-use super::outcome::Outcome;
+use super::outcome::{Figures, Outcome};
 use super::scenario::{Act, Scenario, SinkKind, Step};
 use super::variant::Variant;
 use crate::cpu;
@@ -208,14 +208,7 @@ impl Run<'_> {
 
     fn outcome(&self, observed: &Observed, end: &End, notes: &Notes) -> Outcome {
         let figures = figures::of(self.scenario, observed, end, notes);
-        let checks = ALWAYS
-            .iter()
-            .chain(self.scenario.always(self.variant))
-            .chain(self.scenario.checks(self.variant));
-        let failures = checks
-            .filter(|check| !(self.setup.quick && check.is_timed()))
-            .filter_map(|check| check.judge(&figures))
-            .collect();
+        let failures = judge(self.scenario, self.variant, &figures, self.setup.quick);
         Outcome {
             scenario: self.scenario.name.to_owned(),
             variant: self.variant,
@@ -225,6 +218,22 @@ impl Run<'_> {
             failures,
         }
     }
+}
+
+/// Which goals were missed; in the quick form times are not judged.
+pub(super) fn judge(
+    scenario: &Scenario,
+    variant: Variant,
+    figures: &Figures,
+    quick: bool,
+) -> Vec<String> {
+    ALWAYS
+        .iter()
+        .chain(scenario.always(variant))
+        .chain(scenario.checks(variant))
+        .filter(|check| !(quick && check.is_timed()))
+        .filter_map(|check| check.judge(figures))
+        .collect()
 }
 
 // === impl Stage ===

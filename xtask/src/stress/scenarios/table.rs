@@ -75,12 +75,12 @@ fn survival(name: &'static str, times: f64, seconds: f64) -> Scenario {
     };
     Scenario {
         name,
-        about: "Constant overload from the start, then half the capacity, beside a neighbour that holds 100 MiB of the 256: without it \
+        about: "Constant overload from the start, then half the capacity, beside a neighbour that holds 140 MiB of the 256: without it \
             the ledger alone, which is never off, would keep memory from where the other laws begin. Every set of laws, side by side.",
         stretches: stretches(&[(times, seconds), (0.5, 3.0)]),
         script: vec![Step {
             at_seconds: 0.0,
-            act: Act::Eat(100 * MIB),
+            act: Act::Eat(140 * MIB),
         }],
         variants: &Variant::ALL,
         checks,

@@ -34,7 +34,7 @@ const ALONE: [&str; 2] = ["control.max_queue_delay=1h", "control.ledger_share=10
 const EARLY_DROP: [&str; 3] = [
     "emitters.sink.delivery=sheddable",
     "emitters.sink.queue_events=1048576",
-    "emitters.sink.queue_bytes=96MiB",
+    "emitters.sink.queue_bytes=64MiB",
 ];
 
 /// The ladder pushed up out of the way, so that what is measured is the other law.

@@ -34,6 +34,8 @@ pub struct Blackbox {
     pub sync: Option<Duration>,
     /// Where crash reports go; `Auto` is beside the recording, `None` writes none.
     pub crash_dir: Auto<Option<PathBuf>>,
+    /// For how long the CPU is profiled after each crash report; needs the feature `profile`.
+    pub cpu_profile: Option<Duration>,
     /// The page that says how things stand; `Auto` takes the container's if it has one, `None` writes none.
     pub termination_log: Auto<Option<PathBuf>>,
 }
@@ -87,6 +89,12 @@ impl Blackbox {
                 &AutoOr(NoneOr(directory_path())),
                 Auto::Auto,
                 "folder of crash reports; auto takes the folder crash beside the recording",
+            ),
+            cpu_profile: s.read(
+                "cpu_profile",
+                &NoneOr(within(Duration::from_millis(100), Duration::from_secs(30))),
+                None,
+                "how long the CPU is profiled after a crash report; needs a relay built with the feature profile",
             ),
             termination_log: s.read(
                 "termination_log",
