@@ -8,6 +8,15 @@ use rustix::process::Pid;
 /// What all living threads of a process have run so far. `schedstat` counts nanoseconds, where
 /// `stat` counts ticks of 10 ms.
 pub(crate) fn used(pid: Pid) -> Result<Duration> {
+    sum(pid, 0)
+}
+
+/// What all of them have waited for a processor so far; a wait counts when it is over.
+pub(crate) fn waited(pid: Pid) -> Result<Duration> {
+    sum(pid, 1)
+}
+
+fn sum(pid: Pid, field: usize) -> Result<Duration> {
     let folder = format!("/proc/{}/task", pid.as_raw_nonzero());
     let mut nanos = 0;
     for task in std::fs::read_dir(&folder).with_context(|| folder.clone())? {
@@ -16,8 +25,8 @@ pub(crate) fn used(pid: Pid) -> Result<Duration> {
         let Ok(text) = std::fs::read_to_string(&path) else {
             continue;
         };
-        let first = text.split(' ').next().unwrap_or_default();
-        nanos += first
+        let text = text.split_ascii_whitespace().nth(field).unwrap_or_default();
+        nanos += text
             .parse::<u64>()
             .with_context(|| path.display().to_string())?;
     }

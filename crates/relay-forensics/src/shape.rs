@@ -36,6 +36,8 @@ pub struct Shape {
     pub period: Option<Duration>,
     /// How long before the last record usage rose past 80 % of the limit, for good.
     pub above_80: Option<Duration>,
+    /// What cannot be taken back, and its growth in bytes a second, where it grew.
+    firm: Option<(f64, f64)>,
 }
 
 impl Shape {
@@ -75,13 +77,21 @@ impl Shape {
 
     fn project(&mut self, firm: &[(u64, f64)]) {
         let Some(((_, newest), (slope, period))) =
-            firm.first().zip(slope(firm).zip(self.period))
+            firm.first().copied().zip(slope(firm).zip(self.period))
         else {
             return;
         };
         if slope > 0.0 {
             self.projected_bytes = Some(newest + slope * period.as_secs_f64());
+            self.firm = Some((newest, slope));
         }
+    }
+
+    /// How long it would have taken to the limit from the last record on; `None` where memory did not grow.
+    pub(crate) fn time_to_limit(&self) -> Option<Duration> {
+        let (limit, (newest, slope)) = (self.limit_bytes?, self.firm?);
+        let seconds = (limit - newest).max(0.0) / slope;
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 
     /// A threshold may be passed after the last snapshot.

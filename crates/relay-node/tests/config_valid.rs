@@ -267,10 +267,12 @@ fn an_unknown_variable_warns_and_a_foreign_one_is_ignored() {
 
 #[test]
 fn what_is_probably_not_meant_warns() {
-    let text =
-        "[admin]\nlisten = \"0.0.0.0:9600\"\n[control]\nmode = \"off\"\n[adapters]\n[emitters]\n";
+    let text = "[admin]\nlisten = \"0.0.0.0:9600\"\n[control]\nmode = \"off\"\n[adapters]\n[emitters]\n\
+         [blackbox]\ncpu_profile = \"2s\"\n";
     let loaded = load(text, &[], &[]).unwrap();
     let shown = warnings(&loaded);
+    let says_so = shown.contains("blackbox.cpu_profile has no effect");
+    assert_eq!(says_so, !cfg!(feature = "profile"), "{shown}");
     assert!(
         shown.contains("relay.toml:2:10: admin.listen = 0.0.0.0:9600 accepts anyone"),
         "{shown}"

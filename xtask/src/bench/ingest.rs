@@ -1,5 +1,6 @@
 //! `cargo xtask bench ingest`: what a request costs `relay run`, in CPU time, beside a bare hyper
-//! server that reads the body and answers 202.
+//! server that reads the body and answers 202; or beside itself without control, or without the
+//! black box.
 //!
 //! Both get the same open-loop load, 1 KiB an event and 16 connections, in alternating rounds so
 //! that a change of the machine's mood meets both. The server is pinned to one core and the load
@@ -16,8 +17,16 @@ use crate::stress::artifact;
 use crate::units::parse_duration;
 use crate::{command, cpu, machine, packages, workspace};
 
-/// CPU per request, relay's as a multiple of the bare server's.
-const RATIO_MAX: f64 = 1.18;
+/// What relay is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Against {
+    /// A bare hyper server.
+    BareHyper,
+    /// Relay with `control.mode = off`.
+    Uncontrolled,
+    /// Relay with `blackbox.enabled = false`.
+    Unrecorded,
+}
 
 /// The load's flags.
 #[derive(Debug, clap::Args)]
@@ -28,6 +37,9 @@ pub(crate) struct Args {
     /// Length of a round.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     duration: Duration,
+    /// What relay is held against.
+    #[arg(long, value_enum, default_value_t = Against::BareHyper)]
+    against: Against,
     /// Requests per second; must stay below what either server can do on one core.
     #[arg(long, default_value_t = 12_000)]
     rate: u32,
@@ -50,19 +62,22 @@ struct Programs {
 pub(super) fn run(args: &Args) -> Result<()> {
     packages::ensure(&[packages::BENCH])?;
     let programs = build()?;
-    let (mut relay, mut bare) = (Vec::new(), Vec::new());
+    let (mut relay, mut other) = (Vec::new(), Vec::new());
+    let against = args.against.name();
     for round in 1..=args.rounds {
-        bare.push(measure(args, &programs, &bare_hyper(&programs)?)?);
-        relay.push(measure(args, &programs, &relay_run(&programs)?)?);
-        let [ours, theirs] = [&relay, &bare].map(|all| all[all.len() - 1].cpu_us_per_request);
-        println!("round {round}: relay {ours:.2} µs/request, bare hyper {theirs:.2} µs/request");
+        let server = args.against.start(&programs)?;
+        other.push(measure(args, &programs, &server)?);
+        drop(server);
+        relay.push(measure(args, &programs, &relay_run(&programs, "")?)?);
+        let [ours, theirs] = [&relay, &other].map(|all| all[all.len() - 1].cpu_us_per_request);
+        println!("round {round}: relay {ours:.2} µs/request, {against} {theirs:.2} µs/request");
     }
-    let [ours, theirs] = [&relay, &bare].map(|all| median(all));
-    let ratio = ours / theirs;
-    println!("median: relay {ours:.2} µs, bare hyper {theirs:.2} µs, ratio {ratio:.3}");
-    write(&programs.out, args, [&relay, &bare], ratio)?;
-    if ratio > RATIO_MAX {
-        bail!("relay takes {ratio:.3} times the CPU of a bare hyper server, allowed {RATIO_MAX}");
+    let [ours, theirs] = [&relay, &other].map(|all| median(all));
+    let (ratio, ratio_max) = (ours / theirs, args.against.ratio_max());
+    println!("median: relay {ours:.2} µs, {against} {theirs:.2} µs, ratio {ratio:.3}");
+    write(&programs.out, args, [&relay, &other], ratio)?;
+    if ratio > ratio_max {
+        bail!("relay takes {ratio:.3} times the CPU of {against}, allowed {ratio_max}");
     }
     Ok(())
 }
@@ -85,13 +100,13 @@ fn bare_hyper(programs: &Programs) -> Result<Server> {
     Server::start(command, address, &programs.out.join("bare_hyper.log"))
 }
 
-fn relay_run(programs: &Programs) -> Result<Server> {
+fn relay_run(programs: &Programs, more: &str) -> Result<Server> {
     let (address, admin) = (free_address()?, free_address()?);
     let config = programs.out.join("relay.toml");
     let text = format!(
         "[runtime]\nworkers = 1\n\n[admin]\nlisten = \"{admin}\"\n\n\
          [adapters.http]\nkind = \"http\"\nlisten = \"{address}\"\n\n\
-         [emitters.sink]\nkind = \"blackhole\"\n"
+         [emitters.sink]\nkind = \"blackhole\"\n\n{more}"
     );
     std::fs::write(&config, text)?;
     let mut command = pinned(0, &programs.relay);
@@ -143,7 +158,8 @@ fn load(args: &Args, programs: &Programs, server: &Server, duration: Duration) -
 }
 
 fn write(out: &Path, args: &Args, rounds: [&[Round]; 2], ratio: f64) -> Result<()> {
-    let [relay, bare] = rounds;
+    let [relay, other] = rounds;
+    let against = args.against.name();
     let list = |rounds: &[Round]| -> Vec<Value> {
         let json = |round: &Round| json!({ "cpu_us_per_request": round.cpu_us_per_request, "p99_us": round.p99_us });
         rounds.iter().map(json).collect()
@@ -153,17 +169,24 @@ fn write(out: &Path, args: &Args, rounds: [&[Round]; 2], ratio: f64) -> Result<(
         "facts": facts.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>(),
         "requests_per_second": args.rate,
         "relay": list(relay),
-        "bare_hyper": list(bare),
+        "against": against,
+        "other": list(other),
         "ratio": ratio,
-        "ratio_max": RATIO_MAX,
+        "ratio_max": args.against.ratio_max(),
     });
-    std::fs::write(out.join("ingest.json"), serde_json::to_vec_pretty(&report)?)?;
-    std::fs::write(out.join("ingest.md"), markdown(args, [relay, bare], ratio))?;
+    let name = args.against.file();
+    let json = serde_json::to_vec_pretty(&report)?;
+    std::fs::write(out.join(format!("{name}.json")), json)?;
+    std::fs::write(
+        out.join(format!("{name}.md")),
+        markdown(args, rounds, ratio),
+    )?;
     Ok(())
 }
 
-fn markdown(args: &Args, [relay, bare]: [&[Round]; 2], ratio: f64) -> String {
-    let mut lines = vec!["# Ingest on one core, beside a bare hyper server".to_owned()];
+fn markdown(args: &Args, [relay, other]: [&[Round]; 2], ratio: f64) -> String {
+    let against = args.against.name();
+    let mut lines = vec![format!("# Ingest on one core, beside {against}")];
     lines.push(String::new());
     lines.extend(
         machine::facts()
@@ -174,16 +197,17 @@ fn markdown(args: &Args, [relay, bare]: [&[Round]; 2], ratio: f64) -> String {
         "- load: {} requests/s of 1 KiB, 16 connections\n",
         args.rate
     ));
-    lines.push("| round | relay µs | bare hyper µs | relay p99 µs | bare p99 µs |".to_owned());
+    lines.push("| round | relay µs | other µs | relay p99 µs | other p99 µs |".to_owned());
     lines.push("|---|---|---|---|---|".to_owned());
-    let rounds = relay.iter().zip(bare).zip(1..);
+    let rounds = relay.iter().zip(other).zip(1..);
     lines.extend(rounds.map(|((ours, theirs), round)| {
         let [ours_us, theirs_us] = [ours, theirs].map(|one| one.cpu_us_per_request);
         let (ours_p99, theirs_p99) = (ours.p99_us, theirs.p99_us);
         format!("| {round} | {ours_us:.2} | {theirs_us:.2} | {ours_p99} | {theirs_p99} |")
     }));
     lines.push(format!(
-        "\nRatio of the medians: **{ratio:.3}** (allowed {RATIO_MAX}).\n"
+        "\nRatio of the medians: **{ratio:.3}** (allowed {}).\n",
+        args.against.ratio_max()
     ));
     lines.join("\n")
 }
@@ -202,6 +226,42 @@ fn median(rounds: &[Round]) -> f64 {
     }
 }
 
+// === impl Against ===
+
+impl Against {
+    /// Processor time of relay as a multiple.
+    const fn ratio_max(self) -> f64 {
+        match self {
+            Self::BareHyper => 1.18,
+            Self::Uncontrolled | Self::Unrecorded => 1.01,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::BareHyper => "a bare hyper server",
+            Self::Uncontrolled => "relay without control",
+            Self::Unrecorded => "relay without the black box",
+        }
+    }
+
+    const fn file(self) -> &'static str {
+        match self {
+            Self::BareHyper => "ingest",
+            Self::Uncontrolled => "ingest-uncontrolled",
+            Self::Unrecorded => "ingest-unrecorded",
+        }
+    }
+
+    fn start(self, programs: &Programs) -> Result<Server> {
+        match self {
+            Self::BareHyper => bare_hyper(programs),
+            Self::Uncontrolled => relay_run(programs, "[control]\nmode = \"off\"\n"),
+            Self::Unrecorded => relay_run(programs, "[blackbox]\nenabled = false\n"),
+        }
+    }
+}
+
 // === impl Args ===
 
 impl Default for Args {
@@ -209,6 +269,7 @@ impl Default for Args {
         Self {
             rounds: 5,
             duration: Duration::from_secs(5),
+            against: Against::BareHyper,
             rate: 12_000,
         }
     }

@@ -21,6 +21,10 @@ const UNRECLAIMABLE: f64 = 0.85;
 /// Less than this part of the machine left is a node in need.
 const NODE_LOW: f64 = 0.05;
 
+/// Growth that would have filled the limit so soon did, if the recorder was held up for as long: where memory grows like
+/// this, processors are busy, and it was seen to miss 14 ms.
+const SOON: Duration = Duration::from_millis(100);
+
 /// A panic or signal after which the process recorded on for so long did not end it.
 pub(super) const SURVIVED: Duration = Duration::from_secs(30);
 
@@ -170,6 +174,15 @@ impl<'a> Judge<'a> {
             self.say("at this growth the limit was passed before the next record".into());
             self.say_kills(kills);
             return Some((Cause::Oom, Confidence::High, usage));
+        }
+        if let Some(left) = self.shape.time_to_limit().filter(|left| *left <= SOON) {
+            self.say_usage();
+            self.say(format!(
+                "at this growth the limit was {} away: the recorder may have been held up for longer",
+                Span(left)
+            ));
+            self.say_kills(kills);
+            return Some((Cause::Oom, Confidence::Medium, usage));
         }
         if let Some(left) = self.node_low() {
             self.say(left.clone());

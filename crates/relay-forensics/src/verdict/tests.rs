@@ -114,6 +114,24 @@ fn growth_that_passes_the_limit_before_the_next_record_is_oom() {
     assert!(text.contains("before the next record"), "{text}");
 }
 
+/// The recorder was held up for longer than a period while memory climbed.
+#[test]
+fn growth_that_passes_the_limit_soon_is_oom_with_less_confidence() {
+    let run = |second_mib: u64| {
+        let mut run = Run::start();
+        run.uses(20 * MIB);
+        std::thread::sleep(Duration::from_millis(1));
+        run.uses(second_mib * MIB);
+        judged(&run.found())
+    };
+    // 21 MiB in a period: of 64 MiB 23 are left, which is more than one and not much.
+    let (cause, confidence, text) = run(41);
+    assert_eq!((cause, confidence), (Cause::Oom, Confidence::Medium), "{text}");
+    assert!(text.contains("the recorder may have been held up"), "{text}");
+    let (cause, _, text) = run(20);
+    assert_eq!(cause, Cause::Killed, "{text}");
+}
+
 #[test]
 fn a_threshold_passed_after_the_last_snapshot_counts() {
     let mut run = Run::start();

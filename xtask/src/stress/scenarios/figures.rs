@@ -41,6 +41,8 @@ pub(super) struct Notes {
     /// When the neighbour began to eat, and when it gave everything back.
     pub(super) eaten_unix_ms: Option<(f64, f64)>,
     pub(super) neighbour_killed: bool,
+    /// The longest time for which the node's threads waited for a processor, all together.
+    pub(super) held_up_ms: f64,
     /// Processor time of the node during the load.
     pub(super) cpu_seconds: Option<f64>,
 }
@@ -114,7 +116,7 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
         lead_seconds: warning.lead_seconds,
         lead_room: warning.lead_room,
         codes: told_codes(&end.log),
-        held_up_ms: held_up_ms(memory),
+        held_up_ms: notes.held_up_ms,
         first_refusal_ms: ingest
             .and_then(|it| Some(it.first_refusal_unix_ms? - it.first_pressure_unix_ms?)),
         steady_ms: steady_ms(&points, final_points, STEADY_POINTS)
@@ -174,14 +176,6 @@ fn warning(
         lead_seconds: end.early_unix_ms.map(|death| (death - told) / 1000.0),
         lead_room: end.early_unix_ms.and(when_told).map(|at| 1.0 - share(at)),
     }
-}
-
-/// The probe sleeps 10 ms outside the container and needs next to nothing: a long gap is the machine's.
-fn held_up_ms(memory: &[At<Reading>]) -> f64 {
-    let gaps = memory
-        .windows(2)
-        .map(|pair| pair[1].unix_ms - pair[0].unix_ms);
-    gaps.fold(0.0, f64::max)
 }
 
 fn limit_at(first: u64, limits: &[At<u64>], unix_ms: f64) -> f64 {

@@ -55,7 +55,7 @@ pub(super) struct Figures {
     pub(super) codes: Vec<String>,
     /// From the crossing of a threshold to the first refusal, as the node notes it.
     pub(super) first_refusal_ms: Option<f64>,
-    /// The longest time for which nothing ran on this machine, as far as can be seen.
+    /// The longest time for which its threads waited for a processor, all together.
     #[serde(default)]
     pub(super) held_up_ms: f64,
     /// From the begin of the overload to the last window of admission, or mean of memory, outside its final band.

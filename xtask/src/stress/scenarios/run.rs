@@ -93,6 +93,8 @@ impl Run<'_> {
             Probe::start(Duration::from_millis(10), move || counters.read().ok())
         };
         let states = Probe::start(Duration::from_millis(20), move || ports.state().ok());
+        let pid = container.pid();
+        let waits = Probe::start(Duration::from_millis(100), move || cpu::waited(pid).ok());
         let mut stage = Stage {
             setup: self.setup,
             name: &name,
@@ -105,7 +107,8 @@ impl Run<'_> {
         // The laws have looked a few times before anything happens.
         std::thread::sleep(Duration::from_millis(300));
         let (load, early_unix_ms) = self.play(&mut stage, ports)?;
-        let notes = stage.close()?;
+        let mut notes = stage.close()?;
+        notes.held_up_ms = longest_wait_ms(&waits.finish()?);
         let exit = end::stop(container.as_mut())?;
         let (memory, states) = (memory.finish()?, states.finish()?);
         let last = memory.last().map_or(0, |at| at.value.oom_kills);
@@ -218,6 +221,14 @@ impl Run<'_> {
             failures,
         }
     }
+}
+
+/// How long the threads of the node waited for a processor until they got it at once, all together.
+fn longest_wait_ms(waits: &[At<Duration>]) -> f64 {
+    let rises = waits
+        .windows(2)
+        .map(|pair| pair[1].value.saturating_sub(pair[0].value));
+    rises.max().unwrap_or_default().as_secs_f64() * 1000.0
 }
 
 /// Which goals were missed; in the quick form times are not judged.
