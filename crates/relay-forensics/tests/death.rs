@@ -209,6 +209,16 @@ fn a_full_disk_is_a_warning_and_never_a_sigbus() {
     assert!(said.contains("recording into memory only"), "{said}");
 }
 
+/// The kernel would end the process for it.
+#[test]
+fn a_limit_of_file_sizes_is_a_warning() {
+    let output = in_namespace("ulimit -f 64");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{:?} {said}", output.status);
+    assert!(said.contains("RLIMIT_FSIZE"), "{said}");
+    assert!(said.contains("recording into memory only"), "{said}");
+}
+
 #[test]
 fn a_read_only_disk_is_a_warning() {
     let output = in_namespace("mount -t tmpfs -o ro relay-test disk");

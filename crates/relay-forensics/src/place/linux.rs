@@ -15,6 +15,7 @@ use rustix::fs::{
     open, openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::{NewFile, PlaceError, list};
 
@@ -130,6 +131,13 @@ impl Place {
     /// Without blocks for all of it, writing to the mapping could fail, and that is a SIGBUS.
     fn fill(mut file: File, bytes: usize) -> io::Result<(File, bool)> {
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // Beyond this the kernel does not only refuse, it ends the process (SIGXFSZ).
+        let most = getrlimit(Resource::Fsize).current;
+        if let Some(most) = most.filter(|most| *most < bytes as u64) {
+            return Err(io::Error::other(format!(
+                "it needs {bytes} bytes, and no file may have more than {most} (RLIMIT_FSIZE): raise that limit (ulimit -f)"
+            )));
+        }
         let allocated = match fallocate(
             &file,
             rustix::fs::FallocateFlags::empty(),
