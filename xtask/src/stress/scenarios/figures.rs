@@ -344,7 +344,8 @@ fn amplification(scenario: &Scenario, observed: &Observed) -> Vec<(u64, f64)> {
             let delivered = state.books.emitter().map_or(0, |emitter| emitter.delivered);
             (state.books.account.accepted.saturating_sub(delivered) * size) as f64
         };
-        let turn = ms(from)..ms(to);
+        // What the turn before left behind is of another size, and gone by then.
+        let turn = ms(from + 2.0)..ms(to);
         let fullest = states
             .iter()
             .filter(|at| turn.contains(&at.unix_ms))
