@@ -22,6 +22,8 @@ pub(crate) struct Reporter {
     memory: Component,
     governor: Component,
     gate: Component,
+    /// Whether the knobs are turned, too.
+    enforces: bool,
     told: Option<Told>,
     rate_told_at: Option<Instant>,
 }
@@ -43,12 +45,13 @@ struct Told {
 }
 
 impl Reporter {
-    pub(crate) fn new(errors: ErrorBus) -> Self {
+    pub(crate) fn new(errors: ErrorBus, enforces: bool) -> Self {
         Self {
             errors,
             memory: Component::monitor("memory"),
             governor: Component::monitor("governor"),
             gate: Component::monitor("gate"),
+            enforces,
             told: None,
             rate_told_at: None,
         }
@@ -141,7 +144,7 @@ impl Reporter {
     }
 
     fn governor(&self, told: Told, now: Told, decision: &Decision, tick: &Tick) {
-        let info = |code| ErrorEvent::new(code, Severity::Info, self.governor.clone());
+        let info = |code| knob(code, &self.governor, self.enforces, tick);
         let state = match now.state {
             GovernorState::Degraded => Some((Code::DegradedMode, Signal::Degraded)),
             GovernorState::Normal => Some((Code::RecoveredMode, Signal::Recovered)),
@@ -154,8 +157,7 @@ impl Reporter {
                     .signal(signal)
                     .with("from", told.state.as_str())
                     .with("to", now.state.as_str())
-                    .with("scale", now.scale)
-                    .with("decision", tick.number),
+                    .with("scale", now.scale),
             );
         }
         let begins = now.state == GovernorState::Recovering && told.state != now.state;
@@ -166,8 +168,7 @@ impl Reporter {
                     .with("to", now.scale)
                     .with("state", now.state.as_str())
                     .with("cause", scale_cause(told, now))
-                    .with("pressure", decision.pressure.unwrap_or(0.0))
-                    .with("decision", tick.number),
+                    .with("pressure", decision.pressure.unwrap_or(0.0)),
             );
         }
     }
@@ -175,10 +176,8 @@ impl Reporter {
     /// Reports the knobs that moved; what is not worth telling yet stays as it was told.
     fn knobs(&mut self, told: Told, mut now: Told, cause: &'static str, tick: &Tick) -> Told {
         let at = tick.now;
-        let info = |code| {
-            let event = ErrorEvent::new(code, Severity::Info, self.gate.clone());
-            event.with("decision", tick.number)
-        };
+        let (gate, enforces) = (self.gate.clone(), self.enforces);
+        let info = |code| knob(code, &gate, enforces, tick);
         let quiet = self
             .rate_told_at
             .is_some_and(|last| at.saturating_duration_since(last) < RATE_PERIOD);
@@ -225,6 +224,17 @@ impl Reporter {
             );
         }
         now
+    }
+}
+
+/// An event about a knob; who only observes says that it stays where it is.
+fn knob(code: Code, component: &Component, enforces: bool, tick: &Tick) -> ErrorEvent {
+    let event = ErrorEvent::new(code, Severity::Info, component.clone());
+    let event = event.with("decision", tick.number);
+    if enforces {
+        event
+    } else {
+        event.with("enforced", "no")
     }
 }
 

@@ -191,7 +191,7 @@ impl Engine {
                 external: parts.external.clone(),
                 internal: parts.internal.clone(),
             },
-            reporter: Reporter::new(parts.errors.clone()),
+            reporter: Reporter::new(parts.errors.clone(), parts.mode == Mode::Enforce),
             errors: parts.errors.clone(),
             watches: Arc::clone(&parts.watches),
             shares: Shares::default(),

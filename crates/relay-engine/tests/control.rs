@@ -6,7 +6,7 @@ mod support;
 
 use relay_control::{ControlConfig, LedgerConfig, Level};
 use relay_engine::{EmitterOptions, Engine, EngineBuilder, Mode, ShutdownRequest};
-use relay_event::{Code, Delivery, Overflow, Priority, Reason, Signal};
+use relay_event::{Code, Delivery, ErrorEvent, Overflow, Priority, Reason, Signal};
 use std::time::{Duration, Instant};
 use support::{Collector, MIB, Machine, Scripted, level, until};
 
@@ -83,7 +83,9 @@ async fn levels_rise_and_fall_turn_floor_and_overflow_and_are_reported_in_order(
         ]
     );
     for code in [Code::GateFloor, Code::OverflowPolicy] {
-        assert!(!collector.of(code).is_empty(), "{code}");
+        let told = collector.of(code);
+        let says_no = |event: &ErrorEvent| event.fields.get("enforced").is_some();
+        assert!(!told.is_empty() && !told.iter().any(says_no), "{told:?}");
     }
 }
 
@@ -126,6 +128,11 @@ async fn observe_decides_and_records_but_turns_nothing() {
     );
     engine.shutdown(Duration::from_secs(1)).await;
     assert!(!collector.of(Code::MemCritical).is_empty());
+    for code in [Code::GateFloor, Code::OverflowPolicy] {
+        let told = collector.of(code);
+        let says_no = |event: &ErrorEvent| event.fields.get("enforced") == Some("no".into());
+        assert!(!told.is_empty() && told.iter().all(says_no), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

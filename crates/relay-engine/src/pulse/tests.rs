@@ -99,7 +99,7 @@ fn recorded_pulse(machine: &TempDir, errors: ErrorBus) -> (Pulse, Recorder) {
         },
         actuators: actuators(errors.clone()),
         ticks: 0,
-        reporter: Reporter::new(errors.clone()),
+        reporter: Reporter::new(errors.clone(), true),
         errors,
         watches: Arc::default(),
         shares: Shares::default(),
