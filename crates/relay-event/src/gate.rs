@@ -209,10 +209,12 @@ impl Gate {
             // What an event waits for is what is queued before it, so its own size does not count.
             if ahead_bytes > max_queued_bytes {
                 let excess_bytes = ahead_bytes - max_queued_bytes;
+                self.0.shares.note_bound();
                 return Err(reject(Reason::QueueDelay, self.drain_time(excess_bytes)));
             }
             if let Some(now_ns) = now_ns {
-                self.take_tokens(bytes, priority, now_ns)?;
+                self.take_tokens(bytes, priority, now_ns)
+                    .inspect_err(|_| self.0.shares.note_bound())?;
             }
             if counted && let Some(source) = source() {
                 self.0.shares.admitted(source, bytes, priority);
@@ -323,6 +325,7 @@ impl Gate {
                 {
                     return reject(Reason::SourceShare, wait);
                 }
+                self.0.shares.note_bound();
                 reject(Reason::Ledger, self.drain_time(missing_bytes))
             }
         }

@@ -15,7 +15,8 @@
 //! leaky bucket that loses `L`, and a little more, in that time; while its bucket is full it is refused where room is
 //! [scarce](crate::Gate::set_source_fairness). What nobody else wants is thereby still admitted: scarce ends. What could be
 //! admitted is the drain, or the rate where that is less: counting only what was, shares that hold back more than they have
-//! to would confirm themselves, and an overload would be felt a second after it is over.
+//! to would confirm themselves, and an overload would be felt a second after it is over. As long as another bound refuses, what
+//! was admitted is all that could be, whatever the drain is said to be.
 //!
 //! **State.** Sources are hashed into two rows of 1024 buckets, and one is refused only if both of its buckets are full: to
 //! suffer from a greedy source, another has to share both buckets with it. The hash is salted anew every 3 s, so that
@@ -27,6 +28,7 @@
 //! | `EPOCH_NS` | 50 ms | a level is found in microseconds, and the default control loop moves the rate as often |
 //! | `KEEP` | 3/4 an epoch | demand over about four epochs: shorter, a source of ten events a second looks idle |
 //! | `HEADROOM` | 33/32 | without it, what the levels let pass could only ever be less than was admitted before |
+//! | `FREE_EPOCHS` | 1 | only the shares have refused for so long, and since: there was more to be had |
 //! | `CALM_EPOCHS` | 8 | how long it goes on counting when nothing is scarce any more |
 //!
 //! **Source.** Max-min fairness by water-filling: Bertsekas and Gallager, *Data Networks* (1992), §6.5.2. A fixed table
@@ -53,6 +55,7 @@ const CLASSES: usize = 3;
 
 const EPOCH_NS: u64 = 50_000_000;
 const CALM_EPOCHS: u32 = 8;
+const FREE_EPOCHS: u32 = 1;
 /// After so many epochs without a look everything is forgotten.
 const FORGET_EPOCHS: u64 = 64;
 const SALT_EPOCHS: u32 = 64;
@@ -80,6 +83,8 @@ pub(crate) struct Shares {
     active: AtomicBool,
     /// Epochs since room was scarce.
     calm_epochs: AtomicU32,
+    /// Epochs since another bound refused.
+    free_epochs: AtomicU32,
     /// How much of a window was counted, in epochs: the bits of an `f32`.
     counted_epochs: AtomicU32,
 }
@@ -109,6 +114,7 @@ impl Shares {
             salted_epochs: AtomicU32::new(0),
             active: AtomicBool::new(false),
             calm_epochs: AtomicU32::new(0),
+            free_epochs: AtomicU32::new(0),
             counted_epochs: AtomicU32::new(0),
         }
     }
@@ -188,6 +194,14 @@ impl Shares {
         }
     }
 
+    /// Another bound refused what the shares would have let pass.
+    #[cold]
+    pub(crate) fn note_bound(&self) {
+        if self.free_epochs.load(Relaxed) > 0 {
+            self.free_epochs.store(0, Relaxed);
+        }
+    }
+
     /// The bytes a second that one source may have now at this priority; `None` while there is enough for all.
     pub(crate) fn bytes_per_second(&self, priority: Priority) -> Option<f64> {
         let class = self.class(priority)?;
@@ -233,7 +247,12 @@ impl Shares {
         let per_epoch = grains(capacity_bytes_per_second) as f32 * (EPOCH_NS as f32 / 1e9);
         let admitted = |class: &Class| class.admitted.load(Relaxed);
         let all = self.classes().iter().map(admitted);
-        let spare = ((per_epoch * counted) as u32).saturating_sub(all.fold(0, u32::saturating_add));
+        let could = if self.free_epochs.fetch_add(epochs, Relaxed) >= FREE_EPOCHS {
+            (per_epoch * counted) as u32
+        } else {
+            0
+        };
+        let spare = could.saturating_sub(all.fold(0, u32::saturating_add));
         for class in self.classes() {
             class.end_epochs(epochs, spare, f64::from(counted), keep);
         }
