@@ -2,10 +2,10 @@
 
 use relay_control::Decision;
 
-/// What ends a rest …
+/// The least that is worth a look, and what ends a rest.
 const RESTING_BYTES: u64 = 64 * 1024;
 
-/// … such a part of the ledger is worth a look between two ticks …
+/// Such a part of the ledger is worth a look between two ticks …
 const SHARE: u64 = 16;
 
 /// … and a smaller one where nobody knows yet how fast a queue would drain.

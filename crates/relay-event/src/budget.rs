@@ -168,7 +168,8 @@ impl ByteBudget {
     }
 
     /// Lays a wire: the reservation that would bring the sum more than `after_bytes` above what it is now calls the hook,
-    /// once, and is then decided as if there were no wire. It replaces the wire before, and [`resize`](Self::resize) takes it away. Called by whoever resizes, from one thread at a time.
+    /// once, and is then decided as if there were no wire. It replaces the wire before, and [`resize`](Self::resize)
+    /// takes it away. Called by whoever resizes, from one thread at a time.
     ///
     /// The wire is the bound that those who reserve compare with, so it costs them nothing as long as they stay below their
     /// priority's share of it, and a second comparison above.

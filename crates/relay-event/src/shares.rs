@@ -147,8 +147,8 @@ impl Shares {
         self.classes.get().map_or(&[], |classes| classes.as_slice())
     }
 
-    /// `source` asks for `bytes` of a capacity, which is 0 where it is not known. While room is scarce it may have had its share already: then how long until there is
-    /// more.
+    /// `source` asks for `bytes` of a capacity, which is 0 where it is not known. While room is scarce it may have had its
+    /// share already: then how long until there is more.
     #[cold]
     pub(crate) fn ask(
         &self,

@@ -22,8 +22,6 @@ pub(super) enum Variant {
     Drain,
     /// As shipped.
     Default,
-    /// As shipped, without the black box.
-    Unrecorded,
 }
 
 /// What each of the laws alone goes without: the bound on waiting, and half of the ledger. The ledger itself and the
@@ -48,7 +46,6 @@ const LADDER_AWAY: [&str; 4] = [
 // === impl Variant ===
 
 impl Variant {
-    /// Those that are compared with each other.
     pub(super) const ALL: [Self; 7] = [
         Self::Off,
         Self::Observe,
@@ -68,7 +65,6 @@ impl Variant {
             Self::AimdRed => "aimd-red",
             Self::Drain => "drain",
             Self::Default => "default",
-            Self::Unrecorded => "unrecorded",
         }
     }
 
@@ -81,7 +77,6 @@ impl Variant {
             Self::AimdRed => "governor and early drop; ledger and ladder remain",
             Self::Drain => "drain matching alone; ledger and ladder remain",
             Self::Default => "as shipped",
-            Self::Unrecorded => "as shipped, without the black box",
         }
     }
 
@@ -102,7 +97,6 @@ impl Variant {
     pub(super) fn settings(self) -> Vec<String> {
         let (law, early_drop) = match self {
             Self::Off | Self::Observe | Self::Default => return Vec::new(),
-            Self::Unrecorded => return vec!["blackbox.enabled=false".to_owned()],
             Self::Red => ("none", true),
             Self::Aimd => ("aimd", false),
             Self::AimdRed => ("aimd", true),
