@@ -67,7 +67,7 @@ pub struct BlackboxConfig {
     /// Where crash reports go.
     pub crash_reports: CrashFolder,
     /// For how long the CPU is profiled after each crash report, into a file beside it that pprof reads; zero for never.
-    #[cfg(feature = "profile")]
+    /// Without the feature `profile` there is none, and a warning at the start.
     pub cpu_profile: Duration,
     /// Version and revision of the program.
     pub build: String,
@@ -120,7 +120,6 @@ impl Default for BlackboxConfig {
             sync: Duration::from_secs(1),
             termination_page: None,
             crash_reports: CrashFolder::None,
-            #[cfg(feature = "profile")]
             cpu_profile: Duration::ZERO,
             build: String::new(),
             config_hash: 0,
@@ -186,6 +185,9 @@ impl BlackboxConfig {
         } else {
             opened.warnings.iter().map(ToString::to_string).collect()
         };
+        if !self.cpu_profile.is_zero() && !cfg!(feature = "profile") {
+            warnings.push("no CPU profiles: built without the feature `profile`".to_owned());
+        }
         let page = self.termination_page.as_ref().filter(|_| self.enabled);
         let page = page.and_then(|path| match Page::open(path) {
             Ok(page) => Some(Arc::new(page)),
@@ -212,7 +214,7 @@ impl BlackboxConfig {
             page.clone(),
         );
         let blackbox = Blackbox {
-            crash: self.crash_reports(&recorder),
+            crash: CrashReports::new(self.crash_folder(&recorder), &recorder, self.cpu_profile),
             recorder,
             journal,
             vitals,
@@ -221,13 +223,6 @@ impl BlackboxConfig {
             enabled: self.enabled,
         };
         Ok((blackbox, tape, News { warnings, previous }))
-    }
-
-    fn crash_reports(&self, recorder: &Recorder) -> CrashReports {
-        let reports = CrashReports::new(self.crash_folder(recorder), recorder);
-        #[cfg(feature = "profile")]
-        let reports = reports.with_cpu_profile(self.cpu_profile);
-        reports
     }
 
     fn crash_folder(&self, recorder: &Recorder) -> Option<PathBuf> {

@@ -270,6 +270,15 @@ async fn a_run_that_was_killed_is_given_out_by_the_next() {
     );
 }
 
+fn publish(engine: &Engine) {
+    let permit = engine.gate().admit(600, Priority::Normal).unwrap();
+    let event = Event::builder("t")
+        .charge(permit.arrived())
+        .build()
+        .unwrap();
+    engine.external().try_publish(event).unwrap();
+}
+
 /// D30, M02: the event, then a report with what was known; neither has the secret of the panic's text.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_an_emitter_is_an_event_and_a_crash_report() {
@@ -287,12 +296,7 @@ async fn a_panic_in_an_emitter_is_an_event_and_a_crash_report() {
         .await
         .unwrap();
     for _ in 0..3 {
-        let permit = engine.gate().admit(600, Priority::Normal).unwrap();
-        let event = Event::builder("t")
-            .charge(permit.arrived())
-            .build()
-            .unwrap();
-        engine.external().try_publish(event).unwrap();
+        publish(&engine);
         let seen = collector.of(Code::Panic).len();
         until("it has panicked", || collector.of(Code::Panic).len() > seen).await;
     }
@@ -355,12 +359,7 @@ async fn a_crash_report_has_a_cpu_profile_beside_it_where_one_is_asked_for() {
         .start()
         .await
         .unwrap();
-    let permit = engine.gate().admit(600, Priority::Normal).unwrap();
-    let event = Event::builder("t")
-        .charge(permit.arrived())
-        .build()
-        .unwrap();
-    engine.external().try_publish(event).unwrap();
+    publish(&engine);
     let endings = || {
         let files = fs::read_dir(dir.path().join("crash")).into_iter().flatten();
         let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -2,13 +2,12 @@
 
 use crate::health::HealthRegistry;
 use relay_event::{Code, Component, ErrorBus, ErrorEvent, Severity};
-#[cfg(feature = "profile")]
-use relay_forensics::profile::CpuProfile;
 use relay_forensics::{CrashOutcome, CrashReporter, PanicGuard, Panicked, Recorder};
 use relay_sense::{Root, process};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Writes reports once it knows what belongs into them; without a folder it writes none.
 #[derive(Debug, Clone)]
@@ -19,8 +18,8 @@ struct Place {
     folder: PathBuf,
     recorder: Recorder,
     reporter: OnceLock<CrashReporter>,
-    #[cfg(feature = "profile")]
-    cpu_profile: OnceLock<CpuProfile>,
+    /// Zero for none.
+    cpu_profile: Duration,
 }
 
 /// What a panic is told to.
@@ -32,28 +31,15 @@ pub(crate) struct Panics {
 // === impl CrashReports ===
 
 impl CrashReports {
-    pub(super) fn new(folder: Option<PathBuf>, recorder: &Recorder) -> Self {
+    pub(super) fn new(folder: Option<PathBuf>, recorder: &Recorder, cpu_profile: Duration) -> Self {
         Self(folder.map(|folder| {
             Arc::new(Place {
                 folder,
                 recorder: recorder.clone(),
                 reporter: OnceLock::new(),
-                #[cfg(feature = "profile")]
-                cpu_profile: OnceLock::new(),
+                cpu_profile,
             })
         }))
-    }
-
-    /// Profiles the CPU for so long after each report; never when it is zero.
-    #[cfg(feature = "profile")]
-    pub(super) fn with_cpu_profile(self, duration: std::time::Duration) -> Self {
-        if let Some(place) = self.0.as_ref().filter(|_| !duration.is_zero()) {
-            let _ = place.cpu_profile.set(CpuProfile {
-                duration,
-                ..CpuProfile::default()
-            });
-        }
-        self
     }
 
     /// What a report contains beside the panic, its stack, the threads and the end of the recording.
@@ -72,21 +58,8 @@ impl CrashReports {
                 text
             })
             .section("memory in detail", move || process::detail(&root));
-        #[cfg(feature = "profile")]
-        let reporter = match place.cpu_profile.get().cloned() {
-            Some(profile) => {
-                let bytes_max = profile.max_bytes;
-                reporter.attachment("cpu.pb", bytes_max, move || {
-                    profile
-                        .take()
-                        .inspect_err(|error| tracing::warn!("no CPU profile: {error}"))
-                        .ok()
-                })
-            }
-            None => reporter,
-        };
         // Once for each engine.
-        let _ = place.reporter.set(reporter);
+        let _ = place.reporter.set(profiled(reporter, place.cpu_profile));
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -133,4 +106,27 @@ impl Panics {
             self.reports.panicked(panicked, &self.errors);
         })
     }
+}
+
+/// With a CPU profile of so long beside each report; without one when it is zero.
+#[cfg(feature = "profile")]
+fn profiled(reporter: CrashReporter, duration: Duration) -> CrashReporter {
+    if duration.is_zero() {
+        return reporter;
+    }
+    let profile = relay_forensics::profile::CpuProfile {
+        duration,
+        ..Default::default()
+    };
+    reporter.attachment("cpu.pb", profile.max_bytes, move || {
+        profile
+            .take()
+            .inspect_err(|error| tracing::warn!("no CPU profile: {error}"))
+            .ok()
+    })
+}
+
+#[cfg(not(feature = "profile"))]
+fn profiled(reporter: CrashReporter, _: Duration) -> CrashReporter {
+    reporter
 }

@@ -26,10 +26,7 @@ pub fn blackbox(loaded: &Loaded) -> BlackboxConfig {
         Auto::Fixed(None) => CrashFolder::None,
         Auto::Fixed(Some(dir)) => CrashFolder::At(dir.clone()),
     };
-    #[cfg(feature = "profile")]
-    {
-        blackbox.cpu_profile = config.cpu_profile.unwrap_or_default();
-    }
+    blackbox.cpu_profile = config.cpu_profile.unwrap_or_default();
     blackbox.build = String::from(concat!("relay ", env!("CARGO_PKG_VERSION")));
     blackbox.config_hash = hash(loaded.entries());
     blackbox
@@ -117,7 +114,6 @@ mod tests {
         };
         assert_eq!(set.cadence, expected);
         assert_eq!(set.crash_reports, CrashFolder::At("/y".into()));
-        #[cfg(feature = "profile")]
         assert_eq!(
             [default.cpu_profile, set.cpu_profile],
             [Duration::ZERO, Duration::from_secs(2)]
