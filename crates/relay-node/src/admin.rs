@@ -65,12 +65,17 @@ impl Admin {
         self.metrics.run_upkeep();
     }
 
-    /// Serves until the future is dropped: readiness and metrics are of use to the very end.
+    /// Serves until `end`, because readiness and metrics are of use to the very end; then answers what was asked, so that
+    /// readers of `/events` have the last one and know that it is.
     ///
     /// # Errors
     ///
     /// When the listener fails.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
         let app = Router::new()
             .route("/metrics", get(metrics))
             .route("/livez", get(async || "ok\n"))
@@ -80,7 +85,7 @@ impl Admin {
             .route("/blackbox/last", get(blackbox_last::answer))
             .layer(middleware::from_fn(check_host))
             .with_state(self);
-        axum::serve(listener, app).await
+        axum::serve(listener, app).with_graceful_shutdown(end).await
     }
 }
 

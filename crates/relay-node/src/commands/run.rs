@@ -11,6 +11,9 @@ use relay_forensics::{Event, EventKind, Recorder};
 use relay_sense::{Delegated, Detect, Detection, Root, Trigger};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::check::report;
@@ -24,6 +27,9 @@ use reload::Reloader;
 
 /// How often metrics are brought up to date without a scrape: the exporter keeps every histogram sample until then.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long readers of the admin endpoint may take for the end of their answers once the node is down.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Buckets of every histogram, in seconds: 1 µs to 100 ms, and beyond that up to a minute for slow targets.
 const BUCKETS: [f64; 12] = [
@@ -134,12 +140,14 @@ impl Node {
             engine.observer(),
         );
         let admin = Admin::new(engine.observer(), metrics);
-        let mut background = tokio::task::JoinSet::new();
+        let (last_call, over) = oneshot::channel::<()>();
+        let mut serving = JoinSet::new();
         if let Some(listener) = listener {
             info!(target: "relay::start", "admin on http://{}", listener.local_addr()?);
-            background.spawn(admin.clone().serve(listener));
+            let over = async { drop(over.await) };
+            serving.spawn(admin.clone().serve(listener, over));
         }
-        background.spawn(upkeep(admin.clone()));
+        let upkeep = tokio::spawn(upkeep(admin.clone()));
 
         let cause = loop {
             tokio::select! {
@@ -165,7 +173,9 @@ impl Node {
             }
         };
         let code = account(&state, cause);
-        background.shutdown().await;
+        upkeep.abort();
+        drop(last_call);
+        let _ = timeout(LAST_CALL, serving.join_next()).await;
         Ok(code)
     }
 }
