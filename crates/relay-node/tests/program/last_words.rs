@@ -1,60 +1,27 @@
 //! What is left of a node that ended, however it ended: real processes, real signals, the next start, the viewer.
 
-#![allow(clippy::unwrap_used)]
-
+use crate::support::{Node, arguments, exchange, relay, until};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use tempfile::TempDir;
-
-/// Long enough for a machine that does other things as well; nothing here is measured.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder in which one node runs after the other.
 struct Place {
-    dir: TempDir,
+    dir: Arc<TempDir>,
     settings: Vec<String>,
-}
-
-/// A running node; killed when dropped.
-struct Node {
-    child: Child,
-    log: PathBuf,
-    ingest: SocketAddr,
-    admin: SocketAddr,
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn exchange(address: SocketAddr, request: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 impl Place {
     fn new(settings: &[&str]) -> Self {
+        let always = ["blackbox.termination_log=termination-log"];
         Self {
-            dir: TempDir::new().unwrap(),
-            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+            dir: Arc::new(TempDir::new().unwrap()),
+            settings: arguments(&[&always, settings].concat()),
         }
     }
 
@@ -62,36 +29,11 @@ impl Place {
         self.dir.path().join("fdr")
     }
 
-    fn start(&self, number: usize) -> Node {
-        let (ingest, admin) = (free_address(), free_address());
-        let log = self.dir.path().join(format!("log.{number}"));
+    fn start(&self) -> Node {
         let mut command = relay(self.dir.path());
-        command.arg("run");
-        let settings = [
-            format!("adapters.http.listen={ingest}"),
-            format!("admin.listen={admin}"),
-            "log.format=json".to_owned(),
-            "blackbox.dir=fdr".to_owned(),
-            "blackbox.termination_log=termination-log".to_owned(),
-        ];
-        for setting in settings.iter().chain(&self.settings) {
-            command.args(["--set", setting]);
-        }
-        let child = command
-            .stderr(fs::File::create(&log).unwrap())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let node = Node {
-            child,
-            log,
-            ingest,
-            admin,
-        };
-        until(&format!("it is ready: {}", node.log()), || {
-            node.get("/readyz", "")
-                .is_some_and(|answer| answer.contains("200 OK"))
-        });
+        command.arg("run").args(&self.settings);
+        let node = Node::spawn(command, &self.dir);
+        node.wait_ready();
         node
     }
 
@@ -113,71 +55,13 @@ impl Place {
     }
 }
 
-fn relay(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
-    command.current_dir(dir).env_clear().stdin(Stdio::null());
-    command
-}
-
-impl Node {
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn get(&self, path: &str, headers: &str) -> Option<String> {
-        exchange(
-            self.admin,
-            &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n"),
-        )
-    }
-
-    fn body(&self, path: &str, headers: &str) -> String {
-        let answer = self.get(path, headers).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-    }
-
-    fn post(&self, body: &str) -> Option<String> {
-        let length = body.len();
-        let head = format!(
-            "POST /v1/events?topic=t HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\n\
-             Content-Length: {length}\r\n\r\n"
-        );
-        exchange(self.ingest, &(head + body))
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(sent.success());
-    }
-
-    fn wait(&mut self) -> Option<i32> {
-        let mut code = None;
-        until("it has ended", || {
-            let ended = self.child.try_wait().unwrap();
-            code = ended.and_then(|status| status.code());
-            ended.is_some()
-        });
-        code
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_node_killed_under_load_is_explained_by_the_next_one() {
     // The sink takes less than comes, so that something is queued at the end.
     let place = Place::new(&["emitters.sink.kind=blackhole", "emitters.sink.rate=1KiB/s"]);
-    let mut first = place.start(1);
+    let mut first = place.start();
     for _ in 0..20 {
-        first.post(&"x".repeat(1000)).unwrap();
+        first.post(&"x".repeat(1000));
     }
     until("a snapshot saw the queue", || {
         let output = place.blackbox(&["show", "--json", "fdr/relay-node.fdr"]);
@@ -198,7 +82,7 @@ fn a_node_killed_under_load_is_explained_by_the_next_one() {
         "{page}"
     );
 
-    let second = place.start(2);
+    let second = place.start();
     let block = second.log();
     for line in [
         "the previous run: killed from outside, not for memory",
@@ -241,8 +125,8 @@ fn a_node_killed_under_load_is_explained_by_the_next_one() {
 #[test]
 fn a_node_that_was_told_to_stop_ended_clean() {
     let place = Place::new(&[]);
-    let mut first = place.start(1);
-    first.post("x").unwrap();
+    let mut first = place.start();
+    first.post("x");
     first.signal("HUP");
     until("it was read again", || {
         first.log().contains("CONFIG_RELOAD")
@@ -290,7 +174,7 @@ fn a_node_that_was_told_to_stop_ended_clean() {
         .collect();
     assert_eq!(signals, [1, 15]);
 
-    let second = place.start(2);
+    let second = place.start();
     assert!(!second.log().contains("PREVIOUS_EXIT"), "{}", second.log());
     let metrics = second.body("/metrics", "");
     assert!(
@@ -308,13 +192,13 @@ fn draining() -> (Place, Node) {
         "emitters.sink.rate=1KiB/s",
         "shutdown.deadline=1h",
     ]);
-    let node = place.start(1);
+    let node = place.start();
     for _ in 0..5 {
-        node.post(&"x".repeat(10_000)).unwrap();
+        node.post(&"x".repeat(10_000));
     }
     node.signal("TERM");
     until("it drains", || {
-        node.get("/readyz", "")
+        node.get("/readyz")
             .is_some_and(|answer| answer.contains("503"))
     });
     (place, node)
@@ -343,7 +227,7 @@ fn a_node_killed_while_it_drains_is_told_from_others() {
 #[test]
 fn a_fatal_signal_is_named() {
     let place = Place::new(&[]);
-    let mut node = place.start(1);
+    let mut node = place.start();
     // The standard library lets the first one pass that is no fault of its own.
     until("it has ended", || {
         let has_ended = node.child.try_wait().unwrap().is_some();
@@ -358,7 +242,7 @@ fn a_fatal_signal_is_named() {
     let (code, why) = place.why();
     assert_eq!(code, Some(12), "{why}");
     assert!(why.contains("SIGSEGV"), "{why}");
-    let second = place.start(2);
+    let second = place.start();
     let metrics = second.body("/metrics", "");
     assert!(
         metrics.contains("relay_previous_exit_info{reason=\"fatal_signal\"} 1"),
@@ -374,9 +258,9 @@ fn without_a_place_to_record_it_warns_and_runs_on() {
     let setting = format!("blackbox.dir={}/below", file.display());
     let page = format!("blackbox.termination_log={}/below", file.display());
     let place = Place::new(&[&setting, &page]);
-    let mut node = place.start(1);
-    assert!(node.post("x").unwrap().contains("202"));
-    let answer = node.get("/blackbox/last", "").unwrap();
+    let mut node = place.start();
+    assert!(node.post("x").contains("202"));
+    let answer = node.get("/blackbox/last").unwrap();
     assert!(answer.contains("404"), "{answer}");
     node.signal("TERM");
     assert_eq!(node.wait(), Some(0));
@@ -392,8 +276,8 @@ fn without_a_place_to_record_it_warns_and_runs_on() {
 #[test]
 fn turned_off_it_leaves_nothing() {
     let place = Place::new(&["blackbox.enabled=false"]);
-    let mut node = place.start(1);
-    node.post("x").unwrap();
+    let mut node = place.start();
+    node.post("x");
     node.child.kill().unwrap();
     node.wait();
     assert!(!place.fdr().exists());
@@ -425,14 +309,14 @@ fn no_secret_is_left_behind() {
         "emitters.web.headers={ authorization = \"Bearer c4naRy-header\" }",
         "emitters.web.backoff_initial=10ms",
     ]);
-    let mut node = place.start(1);
+    let mut node = place.start();
     for _ in 0..3 {
-        node.post("{\"password\": \"c4naRy-payload\"}").unwrap();
+        node.post("{\"password\": \"c4naRy-payload\"}");
     }
     let broken = "POST /v1/events?password=c4naRy-request HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
                   Authorization: Basic c4naRy-sender\r\nContent-Length: 25\r\n\
                   Content-Type: application/cloudevents+json\r\n\r\n{\"password\": \"c4naRy-json";
-    assert!(exchange(node.ingest, broken).unwrap().contains("400"));
+    assert!(exchange(node.ingest(), broken).unwrap().contains("400"));
     until("the far end has refused", || {
         node.log().contains("EMITTER_FAIL")
     });
@@ -443,7 +327,7 @@ fn no_secret_is_left_behind() {
     });
     node.child.kill().unwrap();
     node.wait();
-    let second = place.start(2);
+    let second = place.start();
     let mut searched = 0;
     let mut folders = vec![place.fdr()];
     while let Some(folder) = folders.pop() {
