@@ -36,8 +36,18 @@ pub struct Shape {
     pub period: Option<Duration>,
     /// How long before the last record usage rose past 80 % of the limit, for good.
     pub above_80: Option<Duration>,
-    /// What cannot be taken back, and its growth in bytes a second, where it grew.
-    firm: Option<(f64, f64)>,
+    /// How what cannot be taken back grew.
+    firm: Option<Climb>,
+}
+
+/// Bytes that grow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Climb {
+    newest: f64,
+    /// Bytes a second, more than none.
+    slope: f64,
+    /// Time between the last two snapshots.
+    pub(crate) period: Duration,
 }
 
 impl Shape {
@@ -63,7 +73,8 @@ impl Shape {
             let before = before.first();
             shape.period =
                 before.map(|(at, _)| Duration::from_nanos(newest_ns.saturating_sub(*at)));
-            shape.project(&firm);
+            shape.firm = Climb::of(&firm);
+            shape.projected_bytes = shape.firm.map(|climb| climb.after(climb.period));
             shape.take_threshold(recording, *newest_ns);
         }
         let limit = shape.limit_bytes.unwrap_or(0.0);
@@ -75,23 +86,9 @@ impl Shape {
         shape
     }
 
-    fn project(&mut self, firm: &[(u64, f64)]) {
-        let Some(((_, newest), (slope, period))) =
-            firm.first().copied().zip(slope(firm).zip(self.period))
-        else {
-            return;
-        };
-        if slope > 0.0 {
-            self.projected_bytes = Some(newest + slope * period.as_secs_f64());
-            self.firm = Some((newest, slope));
-        }
-    }
-
     /// How long it would have taken to the limit from the last record on; `None` where memory did not grow.
     pub(crate) fn time_to_limit(&self) -> Option<Duration> {
-        let (limit, (newest, slope)) = (self.limit_bytes?, self.firm?);
-        let seconds = (limit - newest).max(0.0) / slope;
-        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+        Some(self.firm?.time_to(self.limit_bytes?))
     }
 
     /// A threshold may be passed after the last snapshot.
@@ -135,8 +132,34 @@ impl Shape {
     }
 }
 
+// === impl Climb ===
+
+impl Climb {
+    /// Of times and values, newest first; `None` where they did not grow.
+    pub(crate) fn of(points: &[(u64, f64)]) -> Option<Self> {
+        let [(newest_ns, newest), (before_ns, _), ..] = points else {
+            return None;
+        };
+        Some(Self {
+            newest: *newest,
+            slope: slope(points).filter(|slope| *slope > 0.0)?,
+            period: Duration::from_nanos(newest_ns.saturating_sub(*before_ns)),
+        })
+    }
+
+    fn after(&self, time: Duration) -> f64 {
+        self.newest + self.slope * time.as_secs_f64()
+    }
+
+    /// How long from the last record on, if it had gone on like this.
+    pub(crate) fn time_to(&self, limit: f64) -> Duration {
+        let seconds = (limit - self.newest).max(0.0) / self.slope;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+}
+
 /// Time and value, newest first, of the snapshots that have it.
-fn series(
+pub(crate) fn series(
     recording: &Recording,
     value: impl Fn(SnapshotView<'_>) -> Option<f64>,
 ) -> Vec<(u64, f64)> {

@@ -7,7 +7,7 @@ use crate::{
     event::{EventKind, EventRecord},
     header::RunState,
     reader::{Recording, SnapshotView},
-    shape::Shape,
+    shape::{Climb, Shape, series},
     time::{Bytes, Span},
 };
 
@@ -159,15 +159,14 @@ impl<'a> Judge<'a> {
         let usage = self.usage();
         let ratio = self.shape.ratio().unwrap_or(0.0);
         let firm = self.shape.unreclaimable_ratio.is_none_or(|part| part >= UNRECLAIMABLE);
-        let level = self.level_above();
         if ratio >= FULL && firm {
             self.say_usage();
             self.say_kills(kills);
             return Some((Cause::Oom, Confidence::High, usage));
         }
-        if let Some(level) = level {
+        if let Some((sure, level)) = self.level_above() {
             self.say_kills(kills);
-            return Some((Cause::OomAncestor, Confidence::High, level));
+            return Some((Cause::OomAncestor, sure, level));
         }
         if self.shape.is_projected_past() {
             self.say_usage();
@@ -177,10 +176,7 @@ impl<'a> Judge<'a> {
         }
         if let Some(left) = self.shape.time_to_limit().filter(|left| *left <= SOON) {
             self.say_usage();
-            self.say(format!(
-                "at this growth the limit was {} away: the recorder may have been held up for longer",
-                Span(left)
-            ));
+            self.say_soon(left);
             self.say_kills(kills);
             return Some((Cause::Oom, Confidence::Medium, usage));
         }
@@ -212,25 +208,32 @@ impl<'a> Judge<'a> {
     }
 
     /// The level of the hierarchy that was full, or would have been by the next record, when it is not the own one.
-    fn level_above(&mut self) -> Option<String> {
-        let mut snapshots = self.recording.snapshots().rev();
-        let (depth, usage, limit) = binding(snapshots.next()?)?;
+    fn level_above(&mut self) -> Option<(Confidence, String)> {
+        let (depth, usage, limit) = binding(self.recording.snapshots().next_back()?)?;
         if depth < 1.0 || limit <= 0.0 {
             return None;
         }
-        let before = snapshots.next().and_then(binding);
-        let before = before.filter(|(other, ..)| *other == depth);
-        // As much again as in the last period.
-        let growth = before.map_or(0.0, |(_, before, _)| (usage - before).max(0.0));
-        if usage / limit < FULL && (growth <= 0.0 || usage + growth < limit) {
-            return None;
-        }
         let text = format!("{} of {} used {depth} levels above", Bytes(usage), Bytes(limit));
-        self.say(text.clone());
-        if usage / limit < FULL {
-            self.say("at this growth that limit was passed before the next record".into());
+        if usage / limit >= FULL {
+            self.say(text.clone());
+            return Some((Confidence::High, text));
         }
-        Some(text)
+        let climb = Climb::of(&series(self.recording, |one| {
+            let (other, usage, _) = binding(one)?;
+            (other == depth).then_some(usage)
+        }))?;
+        let left = climb.time_to(limit);
+        if left <= climb.period {
+            self.say(text.clone());
+            self.say("at this growth that limit was passed before the next record".into());
+            return Some((Confidence::High, text));
+        }
+        if left <= SOON {
+            self.say(text.clone());
+            self.say_soon(left);
+            return Some((Confidence::Medium, text));
+        }
+        None
     }
 
     fn node_low(&self) -> Option<String> {
@@ -284,6 +287,13 @@ impl<'a> Judge<'a> {
             let usage = self.usage();
             self.say(usage);
         }
+    }
+
+    fn say_soon(&mut self, left: Duration) {
+        self.say(format!(
+            "at this growth the limit was {} away: the recorder may have been held up for longer",
+            Span(left)
+        ));
     }
 
     fn say_kills(&mut self, kills: u64) {

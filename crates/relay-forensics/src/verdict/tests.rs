@@ -177,8 +177,13 @@ fn a_full_level_above_or_an_empty_node_is_the_ancestor() {
 }
 
 #[test]
-fn a_level_above_that_fills_within_a_period_is_the_ancestor() {
-    for (before, cause) in [(110, Cause::OomAncestor), (122, Cause::Killed)] {
+fn a_level_above_that_would_have_been_full_soon_is_the_ancestor() {
+    for (before, expected) in [
+        (110, (Cause::OomAncestor, Confidence::High)),
+        // Five periods, which are next to nothing here.
+        (122, (Cause::OomAncestor, Confidence::Medium)),
+        (123, (Cause::Killed, Confidence::Medium)),
+    ] {
         let mut run = Run::start();
         let fields = run.fields;
         for usage in [before, 123] {
@@ -190,8 +195,9 @@ fn a_level_above_that_fills_within_a_period_is_the_ancestor() {
                 s.set(fields.binding_depth, 1);
             });
         }
-        let (found, _, text) = judged(&run.found());
-        assert_eq!(found, cause, "{before} MiB, then 123 of 128: {text}");
+        let (cause, confidence, text) = judged(&run.found());
+        let found = (cause, confidence);
+        assert_eq!(found, expected, "{before} MiB, then 123 of 128: {text}");
     }
 }
 
