@@ -13,6 +13,7 @@ mod command;
 mod cpu;
 mod machine;
 mod packages;
+mod quantiles;
 mod simulate;
 mod soak;
 mod stress;

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::server::{Server, free_address, pinned};
+use crate::quantiles;
 use crate::stress::artifact;
 use crate::units::parse_duration;
 use crate::{command, cpu, machine, packages, workspace};
@@ -213,17 +214,8 @@ fn markdown(args: &Args, [relay, other]: [&[Round]; 2], ratio: f64) -> String {
 }
 
 fn median(rounds: &[Round]) -> f64 {
-    let mut all: Vec<f64> = rounds
-        .iter()
-        .map(|round| round.cpu_us_per_request)
-        .collect();
-    all.sort_by(f64::total_cmp);
-    let middle = all.len() / 2;
-    if all.len() % 2 == 1 {
-        all[middle]
-    } else {
-        f64::midpoint(all[middle - 1], all[middle])
-    }
+    let all = rounds.iter().map(|round| round.cpu_us_per_request);
+    quantiles::median(&mut all.collect::<Vec<_>>()).unwrap_or(f64::NAN)
 }
 
 // === impl Against ===
@@ -272,20 +264,5 @@ impl Default for Args {
             against: Against::BareHyper,
             rate: 12_000,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_ignores_one_bad_round() {
-        let round = |cpu_us_per_request| Round {
-            cpu_us_per_request,
-            p99_us: 0,
-        };
-        assert_eq!(median(&[round(10.0), round(99.0), round(11.0)]), 11.0);
-        assert_eq!(median(&[round(10.0), round(12.0)]), 11.0);
     }
 }

@@ -7,6 +7,7 @@ use relay_control::{CLASSES, Level};
 use super::model::{Books, STEP};
 use super::pulse::Pulse;
 use super::scenario::Scenario;
+use crate::quantiles::swing;
 
 /// Figures over time are gathered in windows of this length.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -225,12 +226,4 @@ impl Course {
                 .filter(move |window| (from..to).contains(&window.at)),
         )
     }
-}
-
-/// p95 − p5.
-fn swing(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().checked_sub(1)?;
-    let percentile = |share: f64| values[(last as f64 * share).round() as usize];
-    Some(percentile(0.95) - percentile(0.05))
 }

@@ -32,6 +32,7 @@ mod rescue;
 mod scenarios;
 mod sink;
 mod state;
+mod told;
 mod verdict;
 mod vm;
 

@@ -128,30 +128,6 @@ pub(super) fn last_words(log: &str) -> Option<Books> {
     })
 }
 
-/// The codes of all events that the node told, each once, in alphabetical order.
-pub(super) fn told_codes(log: &str) -> Vec<String> {
-    let codes = log.lines().filter_map(|line| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        Some(line.get("fields")?.get("code")?.as_str()?.to_owned())
-    });
-    let codes: std::collections::BTreeSet<_> = codes.collect();
-    codes.into_iter().collect()
-}
-
-/// When the node first told an event with one of these codes, at or after a time.
-pub(super) fn first_told_unix_ms(log: &str, codes: &[&str], from_unix_ms: f64) -> Option<f64> {
-    let told = log.lines().filter_map(|line| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let code = line.get("fields")?.get("code")?.as_str()?;
-        let at = humantime::parse_rfc3339(line.get("timestamp")?.as_str()?).ok()?;
-        let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
-        codes
-            .contains(&code)
-            .then_some(since.as_secs_f64() * 1000.0)
-    });
-    told.filter(|at| *at >= from_unix_ms).reduce(f64::min)
-}
-
 fn books_in(fields: &Value) -> Option<Books> {
     let unfolded = match fields.get("account")? {
         Value::String(text) => serde_json::from_str(text).ok()?,
@@ -191,25 +167,6 @@ mod tests {
             assert_eq!(books.delivered_payload_bytes(), 20);
         }
         assert_eq!(last_words("{\"account\":1}\nx\n"), None);
-    }
-
-    #[test]
-    fn the_first_knob_that_was_turned_is_found_in_the_log() {
-        let line = |second: u32, code: &str| {
-            format!(
-                r#"{{"timestamp":"1970-01-01T00:00:{second:02}.500000Z","fields":{{"code":"{code}"}}}}"#
-            )
-        };
-        let log = format!(
-            "listening\n{}\n{}\n{}\n",
-            line(1, "GATE_RATE"),
-            line(2, "EMITTER_START"),
-            line(3, "GATE_RATE"),
-        );
-        let first = |from| first_told_unix_ms(&log, &["GATE_RATE"], from);
-        assert_eq!([first(0.0), first(2000.0)], [Some(1500.0), Some(3500.0)]);
-        assert_eq!(first(4000.0), None);
-        assert_eq!(told_codes(&log), ["EMITTER_START", "GATE_RATE"]);
     }
 
     #[test]

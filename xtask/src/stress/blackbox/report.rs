@@ -19,8 +19,8 @@ const EXPLANATION: &str = "A program records itself each 5 ms while its memory c
     line of the log that names the process, the group whose limit it was, and the time. Gap is the time from the last \
     record to that line; it may be 5 ms, and as much more as threads outside every limit were not run meanwhile (machine). \
     Where that alone is more than 5 ms, the machine was too busy to say anything of the gap, and it is not judged. \
-    Here is a container, or a group, of this machine (cgroup v1 or v2); the guest is emulated, has cgroup v2 alone, and its \
-    times are upper bounds. A container's program is process 1 of its own, without capabilities, on a read-only root.";
+    Here is a container, or a group, of this machine (cgroup v1 or v2); the guest has cgroup v2 alone and is emulated, so \
+    that its times are upper bounds: they are shown and not judged. A container's program is process 1 of its own, without capabilities, on a read-only root.";
 
 const HEAD: [&str; 10] = [
     "kill",

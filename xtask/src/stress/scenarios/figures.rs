@@ -2,13 +2,15 @@
 
 use super::outcome::{Figures, Rest};
 use super::scenario::Scenario;
+use crate::quantiles::{quantile, swing};
 use crate::stress::cgroup::Reading;
 use crate::stress::container::Exit;
 use crate::stress::end::End;
 use crate::stress::load::{Bucket, Counts};
 use crate::stress::overload::Observed;
 use crate::stress::probe::At;
-use crate::stress::state::{Level, State, first_told_unix_ms, last_words, told_codes};
+use crate::stress::state::{Level, State, last_words};
+use crate::stress::told::{self, Told};
 use crate::stress::{account, measure};
 
 /// The windows in which admission is looked at.
@@ -87,8 +89,8 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
     };
     let points = admission(STEADY_WINDOW_MS, from_ms);
     let final_points = between(&points, middle_ms - start_ms, to_ms - start_ms);
-    let warning = warning(memory, end, start_ms, limit);
-    let span_seconds = ((to_ms - from_ms) / 1000.0).max(0.001);
+    let told = told::told(&end.log);
+    let warning = warning(memory, end, &told, start_ms, limit);
     let delivered = measure::delivered_bytes(states, from_ms, to_ms);
     Figures {
         death: end.death(),
@@ -101,21 +103,21 @@ pub(super) fn of(scenario: &Scenario, observed: &Observed, end: &End, notes: &No
             .map(|ms| (ms - start_ms).max(0.0) / 1000.0),
         peak_share: highest(|reading| reading.working_set_bytes),
         usage_share: highest(|reading| reading.usage_bytes),
-        goodput: Some(delivered / (scenario.capacity as f64 * span_seconds)),
-        memory_swing: spread(values(steady)),
-        admission_swing: spread(values(&admission(WINDOW_MS, middle_ms))),
+        goodput: Some(delivered / scenario.capacity as f64 / seconds(from_ms, to_ms)),
+        memory_swing: swing(values(steady)),
+        admission_swing: swing(values(&admission(WINDOW_MS, middle_ms))),
         first_action_ms: first_action_ms(
             states,
             from_ms,
             [
                 ingest.and_then(|it| it.first_refusal_unix_ms),
-                first_told_unix_ms(&end.log, &KNOBS, from_ms),
+                told::first_unix_ms(&told, &KNOBS, from_ms),
             ],
         ),
         told_ms: warning.told_ms,
         lead_seconds: warning.lead_seconds,
         lead_room: warning.lead_room,
-        codes: told_codes(&end.log),
+        codes: told::codes(&told),
         held_up_ms: notes.held_up_ms,
         first_refusal_ms: ingest
             .and_then(|it| Some(it.first_refusal_unix_ms? - it.first_pressure_unix_ms?)),
@@ -162,10 +164,11 @@ struct Warning {
 fn warning(
     memory: &[At<Reading>],
     end: &End,
+    told: &[Told],
     start_ms: f64,
     limit: impl Fn(f64) -> f64,
 ) -> Warning {
-    let Some(told) = first_told_unix_ms(&end.log, &["MEM_PRESSURE"], start_ms) else {
+    let Some(told) = told::first_unix_ms(told, &["MEM_PRESSURE"], start_ms) else {
         return Warning::default();
     };
     let share = |at: &At<Reading>| at.value.working_set_bytes as f64 / limit(at.unix_ms);
@@ -206,17 +209,6 @@ fn between(series: &[(f64, f64)], from_ms: f64, to_ms: f64) -> &[(f64, f64)] {
     let from = series.partition_point(|(at, _)| *at < from_ms);
     let to = series.partition_point(|(at, _)| *at < to_ms);
     &series[from.min(to)..to]
-}
-
-/// p95 − p5; `None` without values.
-fn spread(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    Some(percentile(&values, 0.95)? - percentile(&values, 0.05)?)
-}
-
-fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    sorted.get((last as f64 * share).round() as usize).copied()
 }
 
 fn values(series: &[(f64, f64)]) -> Vec<f64> {
@@ -268,12 +260,16 @@ fn first_action_ms(
     first.map(|at| at - from_ms)
 }
 
+/// Between two moments, and never none.
+fn seconds(from_ms: f64, to_ms: f64) -> f64 {
+    ((to_ms - from_ms) / 1000.0).max(0.001)
+}
+
 /// The last of all values that is further than `tolerance` outside the band of the final ones; the far past when none is.
 fn steady_ms(all: &[(f64, f64)], last: &[(f64, f64)], tolerance: f64) -> Option<f64> {
     let mut band = values(last);
-    band.sort_by(f64::total_cmp);
-    let low = percentile(&band, 0.05)? - tolerance;
-    let high = percentile(&band, 0.95)? + tolerance;
+    let low = quantile(&mut band, 0.05)? - tolerance;
+    let high = quantile(&mut band, 0.95)? + tolerance;
     let outside = all
         .iter()
         .rev()
@@ -365,14 +361,6 @@ fn amplification(scenario: &Scenario, observed: &Observed) -> Vec<(u64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_spread_leaves_out_the_extremes() {
-        let mut values: Vec<f64> = (0..100).map(|n| f64::from(n % 10)).collect();
-        values.push(1000.0);
-        assert_eq!(spread(values), Some(9.0));
-        assert_eq!(spread(Vec::new()), None);
-    }
 
     #[test]
     fn a_series_is_steady_after_its_last_excursion() {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::outcome::{Figures, Outcome};
 use super::scenario::Scenario;
 use super::variant::Variant;
+use crate::quantiles;
 use crate::simulate::report::{Chapter, Table, write_chapters};
 use crate::units::{ByteRate, Bytes};
 
@@ -197,10 +198,7 @@ fn highest(runs: &[&Outcome], figure: fn(&Figures) -> Option<f64>, digits: usize
 
 fn median(runs: &[&Outcome], figure: fn(&Figures) -> Option<f64>, digits: usize) -> String {
     let mut figures: Vec<f64> = runs.iter().filter_map(|run| figure(&run.figures)).collect();
-    figures.sort_by(f64::total_cmp);
-    figures
-        .get(figures.len() / 2)
-        .map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+    quantiles::median(&mut figures).map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
 fn lowest(runs: &[&Outcome], figure: fn(&Figures) -> Option<f64>, digits: usize) -> String {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{MIB, Stage, kernel_number};
+use crate::quantiles::median;
 use crate::stress::cgroup::memory_folder;
 use crate::stress::container::runc;
 use crate::stress::live::group::{Group, PARENT, limit_file};
@@ -65,7 +66,8 @@ fn seen(
         direction.push(delay_ms.max(0.0));
         last = limit_mib;
     }
-    let (up_ms, down_ms) = (median(&mut up), median(&mut down));
+    let median = |delays: &mut [f64]| median(delays).context("no change was seen");
+    let (up_ms, down_ms) = (median(&mut up)?, median(&mut down)?);
     // The guest's clock is the emulator's.
     let native = stage.place == Place::Here;
     ensure!(
@@ -89,9 +91,4 @@ fn changed_ns(file: &Path, limit: u64) -> Result<i64> {
     }
     let now = clock_gettime(ClockId::Monotonic);
     Ok(now.tv_sec * 1_000_000_000 + now.tv_nsec)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
