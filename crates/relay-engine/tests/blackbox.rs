@@ -346,9 +346,13 @@ async fn a_panic_in_an_emitter_is_an_event_and_a_crash_report() {
     assert!(!canary(&bytes) && !canary(report.as_bytes()));
 }
 
+/// What jemalloc reads as the process starts.
+#[cfg(feature = "heap-profile")]
+const JEMALLOC: &str = "_RJEM_MALLOC_CONF";
+
 #[cfg(feature = "profile")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_report_has_a_cpu_profile_beside_it_where_one_is_asked_for() {
+async fn a_crash_report_has_profiles_beside_it_where_they_are_asked_for() {
     let (machine, dir) = (Machine::new(), TempDir::new().unwrap());
     let mut config = config(dir.path());
     config.crash_reports = CrashFolder::Beside;
@@ -360,6 +364,9 @@ async fn a_crash_report_has_a_cpu_profile_beside_it_where_one_is_asked_for() {
         .await
         .unwrap();
     publish(&engine);
+    let mut expected = vec!["cpu.pb", "crash.txt"];
+    #[cfg(feature = "heap-profile")]
+    expected.extend(std::env::var_os(JEMALLOC).map(|_| "heap"));
     let endings = || {
         let files = fs::read_dir(dir.path().join("crash")).into_iter().flatten();
         let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -368,8 +375,21 @@ async fn a_crash_report_has_a_cpu_profile_beside_it_where_one_is_asked_for() {
         endings.sort();
         endings
     };
-    until("both are there", || endings() == ["cpu.pb", "crash.txt"]).await;
+    until("all are there", || endings() == expected).await;
     engine.shutdown(DEADLINE).await;
+}
+
+/// The same in a process whose jemalloc takes stacks.
+#[cfg(feature = "heap-profile")]
+#[test]
+fn a_profile_of_the_heap_is_asked_for_by_what_jemalloc_is_told() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["a_crash_report_has_profiles", "--test-threads", "1"])
+        .env(JEMALLOC, "prof:true")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// M06: a report that cannot be written is told, once each, and the engine runs on.
@@ -388,8 +408,7 @@ async fn a_crash_report_that_cannot_be_written_is_told() {
         .start()
         .await
         .unwrap();
-    let event = Event::builder("t").build().unwrap();
-    engine.external().try_publish(event).unwrap();
+    publish(&engine);
     until("it is told", || {
         !collector.of(Code::BlackboxFail).is_empty()
     })

@@ -58,8 +58,9 @@ impl CrashReports {
                 text
             })
             .section("memory in detail", move || process::detail(&root));
+        let reporter = with_heap_profile(with_cpu_profile(reporter, place.cpu_profile));
         // Once for each engine.
-        let _ = place.reporter.set(profiled(reporter, place.cpu_profile));
+        let _ = place.reporter.set(reporter);
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -110,7 +111,7 @@ impl Panics {
 
 /// With a CPU profile of so long beside each report; without one when it is zero.
 #[cfg(feature = "profile")]
-fn profiled(reporter: CrashReporter, duration: Duration) -> CrashReporter {
+fn with_cpu_profile(reporter: CrashReporter, duration: Duration) -> CrashReporter {
     if duration.is_zero() {
         return reporter;
     }
@@ -127,6 +128,30 @@ fn profiled(reporter: CrashReporter, duration: Duration) -> CrashReporter {
 }
 
 #[cfg(not(feature = "profile"))]
-fn profiled(reporter: CrashReporter, _: Duration) -> CrashReporter {
+fn with_cpu_profile(reporter: CrashReporter, _: Duration) -> CrashReporter {
+    reporter
+}
+
+/// The largest profile of the heap that is kept; one with a thousand stacks has some hundred KiB.
+#[cfg(feature = "heap-profile")]
+const HEAP_PROFILE_BYTES_MAX: usize = 8 << 20;
+
+/// With a profile of the heap beside each report, where jemalloc was told to take stacks.
+#[cfg(feature = "heap-profile")]
+fn with_heap_profile(reporter: CrashReporter) -> CrashReporter {
+    use relay_sense::alloc::Jemalloc;
+
+    if !Jemalloc::is_profiling() {
+        return reporter;
+    }
+    reporter.attachment("heap", HEAP_PROFILE_BYTES_MAX, || {
+        Jemalloc::heap_profile(HEAP_PROFILE_BYTES_MAX)
+            .inspect_err(|error| tracing::warn!("no heap profile: {error}"))
+            .ok()
+    })
+}
+
+#[cfg(not(feature = "heap-profile"))]
+fn with_heap_profile(reporter: CrashReporter) -> CrashReporter {
     reporter
 }

@@ -42,6 +42,8 @@ mod tick;
 mod counting;
 #[cfg(not(relay_loom))]
 mod heap;
+#[cfg(all(not(relay_loom), feature = "jemalloc-profile"))]
+mod heap_profile;
 #[cfg(not(relay_loom))]
 mod local;
 #[cfg(all(test, relay_loom))]
