@@ -389,7 +389,10 @@ fn a_profile_of_the_heap_is_asked_for_by_what_jemalloc_is_told() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 /// M06: a report that cannot be written is told, once each, and the engine runs on.

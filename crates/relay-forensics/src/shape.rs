@@ -44,10 +44,12 @@ pub struct Shape {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Climb {
     newest: f64,
-    /// Bytes a second, more than none.
+    /// Bytes a second, at the end.
     slope: f64,
+    /// Bytes a second over the last second, or over all there is: who fills memory is held up for moments, too.
+    trend: f64,
     /// Time between the last two snapshots.
-    pub(crate) period: Duration,
+    period: Duration,
 }
 
 impl Shape {
@@ -74,7 +76,7 @@ impl Shape {
             shape.period =
                 before.map(|(at, _)| Duration::from_nanos(newest_ns.saturating_sub(*at)));
             shape.firm = Climb::of(&firm);
-            shape.projected_bytes = shape.firm.map(|climb| climb.after(climb.period));
+            shape.projected_bytes = shape.firm.and_then(|climb| climb.next());
             shape.take_threshold(recording, *newest_ns);
         }
         let limit = shape.limit_bytes.unwrap_or(0.0);
@@ -137,23 +139,30 @@ impl Shape {
 impl Climb {
     /// Of times and values, newest first; `None` where they did not grow.
     pub(crate) fn of(points: &[(u64, f64)]) -> Option<Self> {
-        let [(newest_ns, newest), (before_ns, _), ..] = points else {
+        let [(newest_ns, newest), before @ ..] = points else {
             return None;
         };
-        Some(Self {
+        let (before_ns, _) = before.first()?;
+        let long_ago = |(at, _): &&(u64, f64)| newest_ns.saturating_sub(*at) >= SLOPE_WINDOW_NS;
+        let (since_ns, since) = before.iter().find(long_ago).or(before.last())?;
+        let seconds = newest_ns.saturating_sub(*since_ns) as f64 / 1e9;
+        let climb = Self {
             newest: *newest,
-            slope: slope(points).filter(|slope| *slope > 0.0)?,
+            slope: slope(points)?,
+            trend: (newest - since) / seconds,
             period: Duration::from_nanos(newest_ns.saturating_sub(*before_ns)),
-        })
+        };
+        (climb.slope > 0.0 || climb.trend > 0.0).then_some(climb)
     }
 
-    fn after(&self, time: Duration) -> f64 {
-        self.newest + self.slope * time.as_secs_f64()
+    /// What the next record would have said; `None` where the last ones did not grow.
+    pub(crate) fn next(&self) -> Option<f64> {
+        (self.slope > 0.0).then_some(self.newest + self.slope * self.period.as_secs_f64())
     }
 
     /// How long from the last record on, if it had gone on like this.
     pub(crate) fn time_to(&self, limit: f64) -> Duration {
-        let seconds = (limit - self.newest).max(0.0) / self.slope;
+        let seconds = (limit - self.newest).max(0.0) / self.slope.max(self.trend);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 }

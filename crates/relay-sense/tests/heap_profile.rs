@@ -30,7 +30,10 @@ fn a_process_that_is_profiled_says_who_holds_its_memory() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
         return;
     }
     assert!(Jemalloc::is_profiling());

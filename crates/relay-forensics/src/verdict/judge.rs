@@ -222,12 +222,12 @@ impl<'a> Judge<'a> {
             let (other, usage, _) = binding(one)?;
             (other == depth).then_some(usage)
         }))?;
-        let left = climb.time_to(limit);
-        if left <= climb.period {
+        if climb.next() >= Some(limit) {
             self.say(text.clone());
             self.say("at this growth that limit was passed before the next record".into());
             return Some((Confidence::High, text));
         }
+        let left = climb.time_to(limit);
         if left <= SOON {
             self.say(text.clone());
             self.say_soon(left);

@@ -132,6 +132,17 @@ fn growth_that_passes_the_limit_soon_is_oom_with_less_confidence() {
     assert_eq!(cause, Cause::Killed, "{text}");
 }
 
+/// On a busy machine who fills memory stands still as well, and what went before is forgotten too soon.
+#[test]
+fn a_pause_before_the_last_record_hides_no_growth() {
+    let mut run = Run::start();
+    run.uses(10 * MIB);
+    std::thread::sleep(Duration::from_millis(1));
+    run.uses(50 * MIB).uses(50 * MIB).uses(50 * MIB);
+    let (cause, confidence, text) = judged(&run.found());
+    assert_eq!((cause, confidence), (Cause::Oom, Confidence::Medium), "{text}");
+}
+
 #[test]
 fn a_threshold_passed_after_the_last_snapshot_counts() {
     let mut run = Run::start();
