@@ -187,7 +187,9 @@ fn conclude(args: &Args, outcome: &Outcome) -> Result<()> {
     let here = outcome.kills.iter().filter(|one| one.place == Place::Here);
     let judged = |one: &&RunResult| one.seen.as_ref().is_some_and(Seen::is_judged);
     let (judged, all) = (here.clone().filter(judged).count(), here.count());
-    println!("gaps judged here: {judged} of {all}; the others the machine was too busy for");
+    if all > 0 {
+        println!("gaps judged here: {judged} of {all}; the others the machine was too busy for");
+    }
     if !args.quick && judged * 2 < all {
         failures.push("too few gaps could be judged: repeat it on a quieter machine".to_owned());
     }
