@@ -347,7 +347,7 @@ async fn a_panic_in_an_emitter_is_an_event_and_a_crash_report() {
 }
 
 /// What jemalloc reads as the process starts.
-#[cfg(feature = "heap-profile")]
+#[cfg(all(feature = "profile", feature = "heap-profile"))]
 const JEMALLOC: &str = "_RJEM_MALLOC_CONF";
 
 #[cfg(feature = "profile")]
@@ -380,7 +380,7 @@ async fn a_crash_report_has_profiles_beside_it_where_they_are_asked_for() {
 }
 
 /// The same in a process whose jemalloc takes stacks.
-#[cfg(feature = "heap-profile")]
+#[cfg(all(feature = "profile", feature = "heap-profile"))]
 #[test]
 fn a_profile_of_the_heap_is_asked_for_by_what_jemalloc_is_told() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())

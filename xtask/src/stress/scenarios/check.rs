@@ -59,11 +59,16 @@ const AMPLIFIED_BYTES_MIN: u64 = 64 << 10;
 // === impl Check ===
 
 impl Check {
-    /// Whether it takes a machine of its own: with others at work a time says little of the node.
+    /// Whether it takes a machine of its own: with others at work a time says little of the node, nor does what was
+    /// drained in one.
     pub(super) fn is_timed(self) -> bool {
         matches!(
             self,
-            Self::Steady(_) | Self::Acts(_) | Self::Recovers(_) | Self::FollowsLimit(_)
+            Self::Steady(_)
+                | Self::Acts(_)
+                | Self::Recovers(_)
+                | Self::FollowsLimit(_)
+                | Self::Yields(_)
         )
     }
 
