@@ -326,21 +326,18 @@ fn one_source_at_ten_times_the_others_does_not_starve_them_over_http() {
             fair_by,
             ..HttpServerConfig::default()
         };
-        // Shares follow the clock: where the machine stands still for a moment they are off for a second.
-        let mut jains = (0..3).map(|_| {
+        // Shares follow the clock, and one course in many meets a machine that stands still: the middle one of three counts.
+        let mut jains = [0.0; 3];
+        for found in &mut jains {
             let mut node = Node::start(config.clone(), 200);
             node.gate.set_source_fairness(true);
             let admitted = course(&mut node, header);
             assert!(node.refused(Reason::SourceShare) > 0);
             assert!(node.ingest.stats().is_closed());
-            jain(&admitted)
-        });
-        let mut tried = Vec::new();
-        let is_fair = jains.any(|jain| {
-            tried.push(jain);
-            jain >= 0.95
-        });
-        assert!(is_fair, "{tried:?}");
+            *found = jain(&admitted);
+        }
+        jains.sort_by(f64::total_cmp);
+        assert!(jains[1] >= 0.95, "{jains:?}");
     }
 }
 

@@ -94,7 +94,8 @@ impl Node {
 
     pub(crate) fn ingest(&self) -> SocketAddr {
         self.address(|fields| {
-            (fields["message"] == "listening").then(|| fields["address"].as_str())
+            let address = fields["address"].as_str();
+            address.filter(|_| fields["message"] == "listening")
         })
         .expect("the log says where it listens")
     }
@@ -104,14 +105,14 @@ impl Node {
     }
 
     fn try_admin(&self) -> Option<SocketAddr> {
-        self.address(|fields| Some(fields["message"].as_str()?.strip_prefix("admin on http://")))
+        self.address(|fields| fields["message"].as_str()?.strip_prefix("admin on http://"))
     }
 
-    fn address(&self, of: impl Fn(&Value) -> Option<Option<&str>>) -> Option<SocketAddr> {
+    fn address(&self, of: fn(&Value) -> Option<&str>) -> Option<SocketAddr> {
         self.log()
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find_map(|line| of(&line["fields"])??.parse().ok())
+            .find_map(|line| of(&line["fields"])?.parse().ok())
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<String> {

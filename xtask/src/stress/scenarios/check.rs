@@ -59,17 +59,20 @@ const AMPLIFIED_BYTES_MIN: u64 = 64 << 10;
 // === impl Check ===
 
 impl Check {
-    /// Whether it takes a machine of its own: with others at work a time says little of the node, nor does what was
-    /// drained in one.
+    /// Whether it takes a machine of its own: with others at work a time says little of the node.
     pub(super) fn is_timed(self) -> bool {
         matches!(
             self,
-            Self::Steady(_)
-                | Self::Acts(_)
-                | Self::Recovers(_)
-                | Self::FollowsLimit(_)
-                | Self::Yields(_)
+            Self::Steady(_) | Self::Acts(_) | Self::Recovers(_) | Self::FollowsLimit(_)
         )
+    }
+
+    /// The goal where a run has only this part of its time: half as much drains in half of it.
+    pub(super) fn within(self, part: f64) -> Self {
+        match self {
+            Self::Yields(least) => Self::Yields(least * part),
+            other => other,
+        }
     }
 
     /// How the goal was missed; `None` when it was reached.
@@ -246,5 +249,15 @@ mod tests {
         assert!(Check::Dies.judge(&run).is_some());
         run.oom_kills = 1;
         assert_eq!(Check::Dies.judge(&run), None);
+    }
+
+    #[test]
+    fn half_the_time_asks_for_half_of_what_takes_time() {
+        let mut run = sample_figures();
+        run.yielded = Some(0.2);
+        assert!(Check::Yields(0.3).within(1.0).judge(&run).is_some());
+        assert_eq!(Check::Yields(0.3).within(0.5).judge(&run), None);
+        run.peak_share = 0.98;
+        assert!(Check::Peak(0.97).within(0.5).judge(&run).is_some());
     }
 }

@@ -231,19 +231,20 @@ fn longest_wait_ms(waits: &[At<Duration>]) -> f64 {
     rises.max().unwrap_or_default().as_secs_f64() * 1000.0
 }
 
-/// Which goals were missed; in the quick form times are not judged.
+/// Which goals were missed; in the quick form times are not judged, and what takes time as far as there is.
 pub(super) fn judge(
     scenario: &Scenario,
     variant: Variant,
     figures: &Figures,
     quick: bool,
 ) -> Vec<String> {
+    let part = scenario.quick.filter(|_| quick).unwrap_or(1.0);
     ALWAYS
         .iter()
         .chain(scenario.always(variant))
         .chain(scenario.checks(variant))
         .filter(|check| !(quick && check.is_timed()))
-        .filter_map(|check| check.judge(figures))
+        .filter_map(|check| check.within(part).judge(figures))
         .collect()
 }
 
